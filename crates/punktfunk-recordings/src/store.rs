@@ -1,0 +1,380 @@
+//! The directory of recordings: one file each, written whole or not at all, owned by one host at a time.
+//!
+//! All calls block on the disk. What is on the disk is the truth: the store keeps nothing but a cache of heads, so an
+//! operator may delete, copy and restore files while it runs.
+
+use std::collections::HashSet;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use serde_json::{Map, Value};
+
+use crate::fs::{TEMPORARY, private_dir, private_file, remove, replace};
+use crate::head::{self, Unreadable};
+use crate::id::RecordingId;
+use crate::journal::{Journal, JournalError, Recovered};
+use crate::listing::{Cache, ListError, ListQuery, Listed, Listing, MAX_BYTES, Revision, id_of, name_of, scan};
+use crate::schema::{Capture, CaptureMeta};
+
+mod error;
+
+pub use error::{DeleteError, GetError, OpenError, SaveError, UpdateError};
+
+/// Name of the file that the host holds a lock on.
+const LOCK: &str = ".lock";
+
+/// Largest metadata that an edit may leave, bytes: well within the head that a listing reads.
+const MAX_PATCHED: usize = 512 << 10;
+
+/// Settings of a store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Above this many bytes, saving makes room by deleting the oldest recordings that are not pinned; never the one just
+    /// saved. Off by default: what was recorded stays.
+    pub quota_bytes: Option<u64>,
+}
+
+/// The directory of recordings. Clones share it; it is released with the last one.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    options: StoreOptions,
+    cache: Mutex<Cache>,
+    /// Held while files are replaced or deleted, so that comparing a revision and acting on it are one step.
+    writing: Mutex<()>,
+    /// Ids that were given and may not have a file yet.
+    reserved: Mutex<HashSet<RecordingId>>,
+    /// Holds the lock until it is closed.
+    _lock: File,
+}
+
+/// A recording that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// The recording.
+    pub capture: Capture,
+    /// State of its file.
+    pub revision: Revision,
+}
+
+/// What may be changed about a recording afterwards; `None` leaves it as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MetaPatch {
+    /// What the operator calls it.
+    pub label: Option<String>,
+    /// What the operator notes.
+    pub note: Option<String>,
+    /// Whether it is kept when the quota makes room.
+    pub pinned: Option<bool>,
+}
+
+/// A recording whose metadata was changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Updated {
+    /// The metadata as it is now.
+    pub meta: CaptureMeta,
+    /// State of the file.
+    pub revision: Revision,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Files named like recordings.
+    pub recordings: u64,
+    /// Bytes of all files in the directory that are not hidden.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Opens `dir`, which is created if it does not exist, for this host alone.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] if another host has it open; [`OpenError::Io`] if it cannot be created or written to.
+    pub fn open(dir: impl Into<PathBuf>, options: StoreOptions) -> Result<Self, OpenError> {
+        let dir = dir.into();
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Io { path, source }
+        };
+        private_dir(&dir).map_err(io(&dir))?;
+        let path = dir.join(LOCK);
+        match private_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io(&path)(error)),
+            _ => {}
+        }
+        // Open for reading only: otherwise no administrator could make the file system read-only under a running host.
+        let lock = File::open(&path).map_err(io(&path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { dir }),
+            Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
+        }
+        remove_unfinished(&dir).map_err(io(&dir))?;
+        Ok(Self(Arc::new(Inner {
+            dir,
+            options,
+            cache: Mutex::default(),
+            writing: Mutex::default(),
+            reserved: Mutex::default(),
+            _lock: lock,
+        })))
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    /// The file of a recording, whether it exists or not.
+    pub fn path_of(&self, id: &RecordingId) -> PathBuf {
+        self.0.dir.join(name_of(id))
+    }
+
+    /// Gives the id of a capture that starts now, different from every other one in this directory, on its way to it, or
+    /// left over in a journal.
+    pub fn new_id(&self, started_unix_ms: u64, resolution: Option<(u32, u32)>) -> RecordingId {
+        let mut reserved = lock(&self.0.reserved);
+        let first = RecordingId::new(started_unix_ms, resolution);
+        let others = (2..=u32::MAX).map(|n| first.with_suffix(n));
+        let taken = |id: &RecordingId| {
+            // A file that cannot be looked at may exist.
+            let exists = |path: PathBuf| {
+                fs::symlink_metadata(path).map_or_else(|e| e.kind() != io::ErrorKind::NotFound, |_| true)
+            };
+            reserved.contains(id) || exists(self.path_of(id)) || exists(crate::journal::path_of(&self.0.dir, id))
+        };
+        let id = std::iter::once(first.clone()).chain(others).find(|id| !taken(id)).unwrap_or(first);
+        reserved.insert(id.clone());
+        id
+    }
+
+    /// Saves a recording durably, over an earlier file of the same id if there is one. When this returns, it outlives a
+    /// power cut. Makes room afterwards, if a quota is set.
+    ///
+    /// # Errors
+    /// [`SaveError`] names the path. Nothing is left behind and an earlier file is untouched, so it can be repeated.
+    pub fn save(&self, capture: &Capture) -> Result<Revision, SaveError> {
+        let path = self.path_of(&capture.meta.id);
+        let mut bytes = serde_json::to_vec(capture).map_err(|source| SaveError::Serialize { source })?;
+        // The last byte of a whole file.
+        bytes.push(b'\n');
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(SaveError::TooLarge { bytes: bytes.len() as u64, limit: MAX_BYTES });
+        }
+        let _writing = lock(&self.0.writing);
+        let revision = write(&path, &[&bytes]).map_err(|source| SaveError::Io { path, source })?;
+        self.make_room(&capture.meta.id);
+        Ok(revision)
+    }
+
+    /// Lists a page, newest first. Reads only the heads of files that it has not read before.
+    ///
+    /// # Errors
+    /// [`ListError`] if the directory cannot be read. A file that cannot be read is an entry that says why.
+    pub fn list(&self, query: &ListQuery) -> Result<Listing, ListError> {
+        lock(&self.0.cache).list(&self.0.dir, query)
+    }
+
+    /// Reads a recording.
+    ///
+    /// # Errors
+    /// [`GetError::NotFound`], or why its file cannot be read.
+    pub fn get(&self, id: &RecordingId) -> Result<Stored, GetError> {
+        let (bytes, revision) = self.read_raw(id)?;
+        let unreadable = |reason| GetError::Unreadable { id: id.clone(), reason };
+        // Says it better than a missing field does.
+        head::find(&bytes).map_err(unreadable)?;
+        let capture: Capture =
+            serde_json::from_slice(&bytes).map_err(|error| unreadable(head::reason(&bytes, &error)))?;
+        if capture.meta.id != *id {
+            return Err(unreadable(Unreadable::Renamed { holds: capture.meta.id.to_string() }));
+        }
+        Ok(Stored { capture, revision })
+    }
+
+    /// Reads a recording's file as it is.
+    ///
+    /// # Errors
+    /// [`GetError::NotFound`], or why its file cannot be read; what is in it is not looked at.
+    pub fn read_raw(&self, id: &RecordingId) -> Result<(Vec<u8>, Revision), GetError> {
+        let path = self.path_of(id);
+        let error = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => GetError::NotFound { id: id.clone() },
+            _ => GetError::Io { path: path.clone(), source },
+        };
+        let unreadable = |reason| GetError::Unreadable { id: id.clone(), reason };
+        if !fs::symlink_metadata(&path).map_err(error)?.is_file() {
+            return Err(unreadable(Unreadable::NotAFile));
+        }
+        let file = File::open(&path).map_err(error)?;
+        let revision = Revision::of(&file.metadata().map_err(error)?);
+        if revision.bytes() > MAX_BYTES {
+            return Err(unreadable(Unreadable::TooLarge { limit: MAX_BYTES }));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(revision.bytes()).unwrap_or_default());
+        file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(error)?;
+        Ok((bytes, revision))
+    }
+
+    /// Changes what an operator may change, if the file is still in the state `expected`; in any state without. Everything
+    /// else in the file stays byte for byte, also what a later version wrote.
+    ///
+    /// # Errors
+    /// [`UpdateError::Conflict`] says the current revision; on any error the file is untouched.
+    pub fn update(
+        &self,
+        id: &RecordingId,
+        expected: Option<&Revision>,
+        patch: MetaPatch,
+    ) -> Result<Updated, UpdateError> {
+        let _writing = lock(&self.0.writing);
+        let (bytes, current) = self.read_raw(id)?;
+        if expected.is_some_and(|expected| *expected != current) {
+            return Err(UpdateError::Conflict { current });
+        }
+        let unreadable = |reason| UpdateError::Get(GetError::Unreadable { id: id.clone(), reason });
+        let head = head::find(&bytes).map_err(unreadable)?;
+        let foreign = |error: serde_json::Error| unreadable(Unreadable::Foreign(error.to_string()));
+        let mut meta: Map<String, Value> = serde_json::from_str(head.meta.get()).map_err(foreign)?;
+        let mut set = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                meta.insert(name.to_owned(), value);
+            }
+        };
+        set("label", patch.label.map(Value::from));
+        set("note", patch.note.map(Value::from));
+        set("pinned", patch.pinned.map(Value::from));
+        let patched = serde_json::to_vec(&meta).map_err(foreign)?;
+        let meta = serde_json::from_slice(&patched).map_err(foreign)?;
+        if patched.len() > MAX_PATCHED {
+            return Err(UpdateError::TooLarge { bytes: patched.len(), limit: MAX_PATCHED });
+        }
+        let start = head.meta.get().as_ptr().addr() - bytes.as_ptr().addr();
+        let end = start + head.meta.get().len();
+        let path = self.path_of(id);
+        let revision = write(&path, &[&bytes[..start], &patched, &bytes[end..]])
+            .map_err(|source| UpdateError::Io { path, source })?;
+        Ok(Updated { meta, revision })
+    }
+
+    /// Deletes a recording, or whatever bears its name, if it is still in the state `expected`; in any state without.
+    ///
+    /// # Errors
+    /// [`DeleteError::Conflict`] says the current revision; on any error the file is still there.
+    pub fn delete(&self, id: &RecordingId, expected: Option<&Revision>) -> Result<(), DeleteError> {
+        let _writing = lock(&self.0.writing);
+        let path = self.path_of(id);
+        let error = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => DeleteError::NotFound { id: id.clone() },
+            _ => DeleteError::Io { path: path.clone(), source },
+        };
+        let current = Revision::of(&fs::symlink_metadata(&path).map_err(error)?);
+        if expected.is_some_and(|expected| *expected != current) {
+            return Err(DeleteError::Conflict { current });
+        }
+        remove(&path).map_err(error)
+    }
+
+    /// Counts recordings and bytes without opening a file.
+    ///
+    /// # Errors
+    /// [`ListError`] if the directory cannot be read.
+    pub fn usage(&self) -> Result<Usage, ListError> {
+        let entries = scan(&self.0.dir)?;
+        Ok(Usage {
+            recordings: entries.iter().filter(|entry| id_of(&entry.name).is_some()).count() as u64,
+            bytes: entries.iter().map(|entry| entry.revision.bytes()).sum(),
+        })
+    }
+
+    /// Says which recordings would be deleted, oldest first, if another one of `incoming_bytes` were saved now. Empty
+    /// without a quota.
+    ///
+    /// # Errors
+    /// [`ListError`] if the directory cannot be read.
+    pub fn would_evict(&self, incoming_bytes: u64) -> Result<Vec<CaptureMeta>, ListError> {
+        self.evictable(incoming_bytes, None)
+    }
+
+    /// `saved` counts, and stays.
+    fn evictable(&self, incoming_bytes: u64, saved: Option<&RecordingId>) -> Result<Vec<CaptureMeta>, ListError> {
+        let Some(quota) = self.0.options.quota_bytes else { return Ok(Vec::new()) };
+        let listing = self.list(&ListQuery::default())?;
+        let mut bytes = listing.entries.iter().fold(incoming_bytes, |sum, entry| sum.saturating_add(entry.bytes()));
+        let mut evicted = Vec::new();
+        for entry in listing.entries.into_iter().rev() {
+            if bytes <= quota {
+                break;
+            }
+            // What cannot be read may be pinned, or somebody else's: it counts, and stays.
+            if let Listed::Readable { meta, revision } = entry
+                && !meta.pinned
+                && saved != Some(&meta.id)
+            {
+                bytes -= revision.bytes();
+                evicted.push(*meta);
+            }
+        }
+        Ok(evicted)
+    }
+
+    /// Deletes what the quota does not hold, except `saved`. The new recording is safe; failing to make room does not take
+    /// it back.
+    fn make_room(&self, saved: &RecordingId) {
+        let evicted = match self.evictable(0, Some(saved)) {
+            Ok(evicted) => evicted,
+            Err(error) => return tracing::warn!(%error, "the quota of the recordings was not applied"),
+        };
+        for meta in evicted {
+            let path = self.path_of(&meta.id);
+            match remove(&path) {
+                Ok(()) => tracing::info!(id = %meta.id, "deleted the oldest recording to stay within the quota"),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "cannot make room for recordings"),
+            }
+        }
+    }
+
+    /// Begins the journal of a capture that was armed. See [`Journal`].
+    ///
+    /// # Errors
+    /// [`JournalError`] names the path.
+    pub fn journal(&self, meta: &CaptureMeta) -> Result<Journal, JournalError> {
+        lock(&self.0.reserved).insert(meta.id.clone());
+        Journal::create(&self.0.dir, meta)
+    }
+
+    /// Turns journals that a killed host left over into recordings that say `interrupted`; passes by the one that is being
+    /// written. A journal is deleted only when its recording is durable.
+    pub fn recover(&self) -> Vec<Recovered> {
+        crate::journal::recover(self)
+    }
+}
+
+/// Writes a file whose revision differs from that of the one it replaces.
+fn write(path: &Path, parts: &[&[u8]]) -> io::Result<Revision> {
+    let after: Option<SystemTime> = fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok();
+    replace(path, parts, after).map(|metadata| Revision::of(&metadata))
+}
+
+/// Files that were being written when an earlier host was killed. The lock is held, so nobody writes them any more.
+fn remove_unfinished(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A panic elsewhere leaves no half-done state behind these locks: the disk is the truth.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

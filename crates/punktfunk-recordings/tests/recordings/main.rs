@@ -1,0 +1,9 @@
+//! The crate through its public interface, on real directories.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod export;
+mod fixture;
+mod journal;
+mod store;
+mod summary;
+mod verdict;
