@@ -198,7 +198,7 @@ impl Cache {
             let mut buffer = Vec::new();
             entries.iter().map(|entry| read(dir, entry, &mut buffer)).collect::<Vec<_>>()
         };
-        let read: Vec<(Revision, Listed)> = std::thread::scope(|scope| {
+        let read: Vec<Option<(Revision, Listed)>> = std::thread::scope(|scope| {
             let mut shares = unknown.chunks(share);
             let first = shares.next().unwrap_or_default();
             let others: Vec<_> = shares.map(|entries| scope.spawn(move || read_share(entries))).collect();
@@ -209,7 +209,10 @@ impl Cache {
             read
         });
         for (entry, read) in unknown.into_iter().zip(read) {
-            self.0.insert(entry.name.clone(), read);
+            match read {
+                Some(read) => drop(self.0.insert(entry.name.clone(), read)),
+                None => drop(self.0.remove(&entry.name)),
+            }
         }
     }
 
@@ -231,15 +234,17 @@ pub(crate) fn name_of(id: &RecordingId) -> String {
     format!("{id}{ENDING}")
 }
 
-/// What a file holds, and the revision in which it was read: it may have been replaced since the directory was.
-fn read(dir: &Path, entry: &Entry, buffer: &mut Vec<u8>) -> (Revision, Listed) {
+/// What a file holds, and the revision in which it was read: since the directory was, it may have been replaced, or deleted
+/// (`None`).
+fn read(dir: &Path, entry: &Entry, buffer: &mut Vec<u8>) -> Option<(Revision, Listed)> {
     let id = id_of(&entry.name);
     let mut revision = entry.revision;
     let listed = match read_meta(dir, entry, id.as_ref(), &mut revision, buffer) {
+        Err(Unreadable::Io(_)) if !dir.join(&entry.name).exists() => return None,
         Ok(meta) => Listed::Readable { meta: Box::new(meta), revision },
         Err(reason) => Listed::Unreadable { name: entry.name.clone(), id, reason, bytes: revision.bytes },
     };
-    (revision, listed)
+    Some((revision, listed))
 }
 
 fn read_meta(

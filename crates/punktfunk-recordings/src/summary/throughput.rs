@@ -1,5 +1,8 @@
 //! How busy threads were, and who is to blame for frames that were never sent.
 
+use std::cmp::Ordering;
+use std::ops::Range;
+
 use super::{Figures, ThreadLoad, rounded};
 use crate::schema::{SessionMeta, StageMeta, StatsSample};
 use crate::verdict::{BUSY_SHARE, MissingCount, SHORT_WINDOW};
@@ -61,10 +64,16 @@ pub(super) fn missing(samples: &[&StatsSample], session: &SessionMeta) -> Vec<Mi
                 *sum += charged;
                 left -= charged;
             }
-            let Load { stage, busy } = window.busiest(&session.stages);
-            let charged = if busy { left } else { window.delivered.min(left) };
-            if let Some(sum) = by_stage.get_mut(stage) {
-                *sum += charged;
+            let busiest = window.busiest_thread(&session.stages, 0);
+            let (thread, charged) = if window.work(&busiest) >= BUSY_SHARE * window.us {
+                (busiest, left)
+            } else {
+                // What the first thread handed over was lost behind it.
+                let first = threads(&session.stages).next().map_or(0, <[_]>::len);
+                (window.busiest_thread(&session.stages, first), window.delivered.min(left))
+            };
+            if let Some(stage) = window.stage_at_fault(&session.stages, thread) {
+                by_stage[stage] += charged;
                 left -= charged;
             }
             by_source += left;
@@ -139,29 +148,37 @@ impl Window {
         (self.granted * (1.0 - SHORT_WINDOW)).max(2.0)
     }
 
-    /// The busiest thread, and the stage to blame in it: the one furthest over its share of the budget.
-    fn busiest(&self, stages: &[StageMeta]) -> Load {
+    /// Work of a range of stages, µs.
+    fn work(&self, stages: &Range<usize>) -> f64 {
+        self.work_us[stages.clone()].iter().sum()
+    }
+
+    /// Stages of the thread with the most work, among those that begin at stage `first` or later. All of them if no work
+    /// was measured: a stage that hangs has not finished any.
+    fn busiest_thread(&self, stages: &[StageMeta], first: usize) -> Range<usize> {
         let mut from = 0;
-        let mut busiest = 0..0;
-        let mut most = -1.0;
+        let mut busiest = first.min(stages.len())..stages.len();
+        let mut most = 0.0;
         for thread in threads(stages) {
             let range = from..from + thread.len();
             from = range.end;
-            let work: f64 = self.work_us[range.clone()].iter().sum();
-            if work > most {
+            let work = self.work(&range);
+            if range.start >= first && work > most {
                 most = work;
                 busiest = range;
             }
         }
-        let over =
-            |&stage: &usize| self.work_us[stage] / self.sent.max(1.0) - stages[stage].budget_share * self.target_us;
-        let stage = busiest.max_by(|a, b| over(a).total_cmp(&over(b))).unwrap_or_default();
-        Load { stage, busy: most >= BUSY_SHARE * self.us }
+        busiest
     }
-}
 
-/// The stage that a window's missing frames are charged to, unless they are the source's.
-struct Load {
-    stage: usize,
-    busy: bool,
+    /// The stage of a thread that is furthest over its share of the budget, else the one with the most work, else the one
+    /// that is meant to have the most.
+    fn stage_at_fault(&self, stages: &[StageMeta], thread: Range<usize>) -> Option<usize> {
+        let rank = |stage: usize| {
+            let share_us = stages[stage].budget_share * self.target_us;
+            let over = (self.work_us[stage] / self.sent.max(1.0) - share_us).max(0.0);
+            [over, self.work_us[stage], share_us]
+        };
+        thread.max_by(|&a, &b| rank(a).partial_cmp(&rank(b)).unwrap_or(Ordering::Equal))
+    }
 }

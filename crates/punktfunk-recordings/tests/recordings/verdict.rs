@@ -241,6 +241,27 @@ fn failures_are_charged_to_the_stage_that_failed() {
 }
 
 #[test]
+fn pictures_that_were_replaced_before_an_encoder_that_hangs_are_charged_to_it() {
+    let mut path = session("s1");
+    path.stages[2].budget_share = 0.4;
+    let replaced = |count| vec![punktfunk_recordings::DropCount { reason: "replaced".to_owned(), count }];
+    let mut hang = run("s1", 10, |_| QUICK);
+    for hanging in &mut hang[5..] {
+        *hanging = sample("s1", hanging.t_ms / 1000, 0, QUICK);
+        hanging.dropped_by_reason = replaced(60);
+    }
+    let mut now_and_then = run("s1", 10, |_| QUICK);
+    for window in &mut now_and_then {
+        *window = sample("s1", window.t_ms / 1000, 45, QUICK);
+        window.dropped_by_reason = replaced(15);
+    }
+    for samples in [hang, now_and_then] {
+        let summary = summarize(&samples, std::slice::from_ref(&path), None);
+        assert_eq!(outcome(&summary.verdict), (VerdictKind::Stage, Some("encode")), "{}", summary.verdict.text);
+    }
+}
+
+#[test]
 fn the_gravest_session_gives_the_verdict_and_its_name() {
     let sessions = ["s1", "s2", "s3"].map(session);
     let mut samples = run("s1", 10, |_| QUICK);
