@@ -1,0 +1,42 @@
+//! The management API: an axum router under `/api/v1`, `/metrics`, authentication, the server for both, and the OpenAPI 3.1
+//! document that describes them.
+//!
+//! ```text
+//! TcpListener ─▶ limits, TLS ─▶ Host ─▶ token ─▶ route ─▶ CaptureService, Store, Pairing
+//!                └────── serve ──────┘  └───── router ────┘
+//! ```
+//!
+//! Handlers parse, call and map; what a capture is and where recordings live is known to the crates below. How frames are
+//! made is not known here, nor how clients are paired: the host implements [`Pairing`].
+//!
+//! What a caller may ask and what it hears when it may not:
+//!
+//! - `GET /api/v1/health` needs no token and says nothing else. The read-only token opens `/metrics`, so that a scraper holds
+//!   no secret that opens more. Everything else is the operator's.
+//! - Every refusal is `{"error": "<message>"}`. The one exception is what is not HTTP, or has a head over 64 KiB: hyper
+//!   answers 400 or 431 without a body and closes, before there is a request.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
+
+mod auth;
+mod error;
+mod etag;
+mod extract;
+mod hosts;
+mod limits;
+mod metrics;
+mod openapi;
+mod pairing;
+mod routes;
+mod server;
+mod state;
+mod tokens;
+
+pub use error::{ApiError, ErrorBody};
+pub use limits::{ConnectionLimits, RequestLimits};
+pub use metrics::RequestCounts;
+pub use openapi::openapi;
+pub use pairing::{PairError, PairRequestInfo, PairedClientInfo, Pairing, RevokeError};
+pub use routes::router;
+pub use server::{Running, ServeError, ServerConfig, TlsError, serve, tls_config};
+pub use state::{AppState, Shutdown};
+pub use tokens::{OPERATOR_FILE, READ_FILE, Role, Token, TokenError, Tokens};

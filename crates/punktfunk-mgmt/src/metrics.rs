@@ -1,0 +1,93 @@
+//! `/metrics`: the always-on names of the catalogue in Prometheus' text format, version 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use parking_lot::Mutex;
+use punktfunk_stats::catalogue::{self, Kind, Metric};
+
+use crate::error::{ApiError, blocking};
+use crate::state::{App, AppState};
+
+/// How many requests were answered, by class of status. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct RequestCounts(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+
+impl RequestCounts {
+    pub(crate) fn count(&self, status: u16) {
+        let class = match status / 100 {
+            1 => "1xx",
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        };
+        *self.0.lock().entry(class).or_default() += 1;
+    }
+}
+
+/// Gives the always-on metrics.
+///
+/// Prometheus text exposition format; the catalogue of the names: `punktfunk-host metrics`.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "host", security(("operator" = []), ("reader" = [])),
+    responses((status = 200, description = "All series", body = String, content_type = "text/plain",
+        example = "# TYPE punktfunk_capture_active gauge\npunktfunk_capture_active 0\n"))
+)]
+pub(crate) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
+    let text = blocking(move || Ok::<_, ApiError>(render(&app))).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
+}
+
+fn render(app: &AppState) -> String {
+    let mut out = String::new();
+    family(&mut out, &catalogue::BUILD_INFO, Some("version"), [(app.version.as_str(), 1)]);
+    family(&mut out, &catalogue::CAPTURE_ACTIVE, None, [("", app.captures.status().armed.into())]);
+    let sessions = app.captures.sessions();
+    let mut protocols = BTreeMap::new();
+    for session in &sessions {
+        *protocols.entry(session.protocol.as_str()).or_insert(0) += 1;
+    }
+    family(&mut out, &catalogue::SESSION_ACTIVE, Some("protocol"), protocols);
+    match app.captures.store().usage() {
+        Ok(usage) => {
+            family(&mut out, &catalogue::RECORDINGS, None, [("", usage.recordings)]);
+            family(&mut out, &catalogue::RECORDINGS_SIZE, None, [("", usage.bytes)]);
+        }
+        // A figure that is not known is absent.
+        Err(error) => tracing::warn!(%error, cause = %error.source, "the recordings could not be counted"),
+    }
+    let requests = app.requests.0.lock().clone();
+    family(&mut out, &catalogue::API_REQUESTS, Some("status"), requests);
+    out
+}
+
+/// One metric: its samples by the value of its only label, or one sample without a label.
+fn family<'a>(
+    out: &mut String,
+    metric: &Metric,
+    label: Option<&str>,
+    samples: impl IntoIterator<Item = (&'a str, u64)>,
+) {
+    let name = metric.prometheus_name();
+    let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
+    let help = metric.description.replace('\\', "\\\\").replace('\n', " ");
+    // Writing to a String cannot fail.
+    write!(out, "# HELP {name} {}\n# TYPE {name} {kind}\n", help.trim()).ok();
+    for (text, value) in samples {
+        match label {
+            Some(label) => writeln!(out, "{name}{{{label}=\"{}\"}} {value}", escape(text)).ok(),
+            None => writeln!(out, "{name} {value}").ok(),
+        };
+    }
+}
+
+/// The value of a label.
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

@@ -1,0 +1,93 @@
+//! The routes: parse, call, map. No logic stands here.
+
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tower_http::CompressionLevel;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::error::ApiError;
+use crate::state::{App, AppState};
+
+mod captures;
+mod clients;
+mod download;
+mod host;
+mod recordings;
+mod stream;
+
+/// Where the API begins.
+const PREFIX: &str = "/api/v1";
+
+/// All documented routes.
+pub(crate) fn documented() -> OpenApiRouter<App> {
+    let api = OpenApiRouter::new()
+        .routes(routes!(captures::stats_capture_start))
+        .routes(routes!(captures::stats_capture_stop))
+        .routes(routes!(captures::stats_capture_status))
+        .routes(routes!(captures::stats_capture_live))
+        .routes(routes!(captures::stats_capture_marker_add))
+        .routes(routes!(stream::stats_capture_stream))
+        .routes(routes!(recordings::stats_recordings_list))
+        .routes(routes!(
+            recordings::stats_recording_get,
+            recordings::stats_recording_update,
+            recordings::stats_recording_delete
+        ))
+        .routes(routes!(download::stats_recording_summary))
+        .routes(routes!(download::stats_recording_csv))
+        .routes(routes!(clients::pair_requests_list, clients::pair))
+        .routes(routes!(clients::clients_list))
+        .routes(routes!(clients::client_revoke))
+        .routes(routes!(host::sessions_list))
+        .routes(routes!(host::health))
+        .routes(routes!(host::version))
+        .routes(routes!(host::openapi_document));
+    OpenApiRouter::with_openapi(crate::openapi::frame()).nest(PREFIX, api).routes(routes!(crate::metrics::metrics))
+}
+
+/// The API and `/metrics`, with authentication. Connection limits and the `Host` check are the server's
+/// ([`serve`](crate::serve)).
+pub fn router(state: AppState) -> axum::Router {
+    let app = App::new(state);
+    let (router, _) = documented().split_for_parts();
+    router
+        .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "there is no such route"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this route has other methods: see the `Allow` header")
+        })
+        .layer(DefaultBodyLimit::max(app.limits.body_bytes))
+        // Fast: the processor belongs to the stream.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(app.clone(), crate::auth::authenticate))
+        .layer(from_fn(finish))
+        .with_state(app)
+}
+
+/// What every answer says: no guessing of types, nothing kept by caches unless a route says otherwise. A compressed body
+/// has a weak tag (RFC 9110, section 8.8.1): other bytes, the same recording.
+async fn finish(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let compressed = response.headers().contains_key(header::CONTENT_ENCODING);
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if compressed
+        && let Some(tag) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok())
+        && tag.starts_with('"')
+        && let Ok(weak) = HeaderValue::from_str(&format!("W/{tag}"))
+    {
+        headers.insert(header::ETAG, weak);
+    }
+    response
+}
+
+/// A handler that panicked has logged why.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    ApiError::internal("a handler panicked").into_response()
+}
