@@ -1,0 +1,269 @@
+//! The wiring: recorder, recordings, capture service, native path and management API, from start to a clean end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use punktfunk_captures::{CaptureService, StopError};
+use punktfunk_mgmt::{
+    AppState, RequestCounts, RequestLimits, ServeError, ServerConfig, Shutdown, TlsError, TokenError, Tokens,
+};
+use punktfunk_native::control::{BindError, ControlConfig, ControlServer, SessionHandler};
+use punktfunk_native::identity::{Identity, IdentityError};
+use punktfunk_native::pairing::{ClientStore, StoreError};
+use punktfunk_recordings::{HostMeta, OpenError, Store, StoreOptions};
+use punktfunk_stats::{Recorder, RecorderConfig, SpawnError};
+
+use crate::config::HostConfig;
+use crate::pairing::NativePairing;
+use crate::sessions::NativeSessions;
+
+/// Name of the identity in the configuration directory: `host.pem`.
+pub const IDENTITY: &str = "host";
+
+/// Why the host does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The configuration directory cannot be made.
+    #[error("{path}: {source}", path = path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The host's own id cannot be kept.
+    #[error("the host's id in {path}: {source}", path = path.display())]
+    Id {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The recorder.
+    #[error(transparent)]
+    Recorder(#[from] SpawnError),
+    /// The recordings.
+    #[error(transparent)]
+    Recordings(#[from] OpenError),
+    /// The tokens.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+    /// The certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The paired clients.
+    #[error(transparent)]
+    Clients(#[from] StoreError),
+    /// TLS of the management API.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The management API.
+    #[error("management API: {0}; set mgmt.bind")]
+    Management(#[from] ServeError),
+    /// The native path.
+    #[error("native path: {0}; set native.bind")]
+    Native(#[from] BindError),
+    /// The signals.
+    #[error("signals cannot be caught: {0}")]
+    Signals(#[source] io::Error),
+    /// The capture that ran at the end.
+    #[error(transparent)]
+    Unsaved(#[from] StopError),
+}
+
+/// A host that runs.
+pub struct Host {
+    /// Arms, stops, saves.
+    pub captures: CaptureService,
+    /// Starts streams.
+    pub sessions: Arc<NativeSessions>,
+    /// Clients that may stream.
+    pub clients: ClientStore,
+    /// The host's certificate.
+    pub identity: Identity,
+    control: ControlServer,
+    management: punktfunk_mgmt::Running,
+    shutdown: Shutdown,
+}
+
+impl Host {
+    /// Starts everything that the configuration asks for. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// The first part that cannot be started; nothing runs then.
+    pub async fn start(config: &HostConfig, directory: &Path) -> Result<Self, HostError> {
+        make_directory(directory)?;
+        let host_id = host_id(directory)?;
+        let recorder_config =
+            RecorderConfig { host_id: host_id.clone(), perf: config.perf, ..RecorderConfig::default() };
+        let recorder = Recorder::spawn(recorder_config)?;
+
+        let options = StoreOptions { quota_bytes: config.captures.quota_bytes() };
+        let store = Store::open(directory.join("captures"), options)?;
+        for recovered in store.recover() {
+            report(&recovered);
+        }
+        warn_of_eviction(&store);
+        let captures =
+            CaptureService::new(recorder.clone(), store, host_meta(host_id), config.captures.latency_target());
+
+        let identity = Identity::load_or_create(directory, IDENTITY)?;
+        let clients = ClientStore::open(directory)?;
+        let sessions = Arc::new(NativeSessions::new(
+            recorder,
+            config.source.clone(),
+            config.encoder.clone(),
+            config.native.bind.ip(),
+        ));
+        let handler = Arc::clone(&sessions) as Arc<dyn SessionHandler>;
+        let control =
+            ControlServer::bind(config.native.bind, &identity, clients.clone(), handler, ControlConfig::default())?;
+
+        let tokens = Tokens::load_or_create(directory)?;
+        let shutdown = Shutdown::default();
+        let requests = RequestCounts::default();
+        let router = punktfunk_mgmt::router(AppState {
+            captures: captures.clone(),
+            pairing: Arc::new(NativePairing::new(control.pairing(), clients.clone())),
+            requests: requests.clone(),
+            tokens: Arc::new(tokens),
+            shutdown: shutdown.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            limits: RequestLimits::default(),
+        });
+        let tls = if config.mgmt.bind.ip().is_loopback() || config.mgmt.insecure {
+            None
+        } else {
+            Some(crate::tls::server(directory)?)
+        };
+        let server = ServerConfig {
+            tls,
+            insecure: config.mgmt.insecure,
+            allowed_hosts: config.mgmt.allowed_hosts.clone(),
+            requests,
+            ..ServerConfig::new(config.mgmt.bind)
+        };
+        let management = punktfunk_mgmt::serve(server, router, shutdown.clone()).await?;
+        Ok(Self { captures, sessions, clients, identity, control, management, shutdown })
+    }
+
+    /// Where the management API listens.
+    pub fn management_address(&self) -> SocketAddr {
+        self.management.address()
+    }
+
+    /// Where the native path's control listens.
+    pub fn native_address(&self) -> SocketAddr {
+        self.control.local_addr()
+    }
+
+    /// Stops and saves what is armed, ends the sessions, then the API.
+    ///
+    /// # Errors
+    /// When the capture could not be saved; its journal is offered at the next start.
+    pub async fn stop(self) -> Result<(), HostError> {
+        let captures = self.captures.clone();
+        let stopped = tokio::task::spawn_blocking(move || captures.shut_down()).await;
+        self.control.shutdown().await;
+        self.shutdown.trigger();
+        self.management.ended().await;
+        match stopped {
+            Ok(Ok(Some(meta))) => tracing::info!(id = %meta.id, "the capture that ran was saved"),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => return Err(error.into()),
+            Err(error) => tracing::error!(%error, "the capture could not be stopped"),
+        }
+        Ok(())
+    }
+}
+
+/// `serve`: runs until a signal asks to end.
+///
+/// # Errors
+/// When the host cannot be started, or the capture that runs at the end cannot be saved.
+pub async fn serve(config: HostConfig, directory: PathBuf) -> Result<(), HostError> {
+    let ending = ending()?;
+    let host = Host::start(&config, &directory).await?;
+    tracing::info!(management = %host.management_address(), native = %host.native_address(), "the host runs");
+    tracing::info!(directory = %directory.display(), fingerprint = %host.identity.fingerprint(), "configuration");
+    ending.await;
+    tracing::info!("shutting down");
+    host.stop().await
+}
+
+/// Completes with the first SIGINT or SIGTERM. Installed at once, so that no signal is lost during the start.
+///
+/// # Errors
+/// When a handler cannot be installed.
+pub fn ending() -> Result<impl Future<Output = ()>, HostError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(HostError::Signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(HostError::Signals)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+fn make_directory(directory: &Path) -> Result<(), HostError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|source| HostError::Directory { path: directory.to_owned(), source })
+}
+
+/// The installation's stable id, made at its first start.
+fn host_id(directory: &Path) -> Result<String, HostError> {
+    let path = directory.join("host-id");
+    let failed = |source| HostError::Id { path: path.clone(), source };
+    match std::fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
+        Ok(_) => {
+            Err(failed(io::Error::new(io::ErrorKind::InvalidData, "the file is empty; delete it to get a new id")))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let id = uuid::Uuid::new_v4().to_string();
+            std::fs::write(&path, format!("{id}\n")).map_err(failed)?;
+            Ok(id)
+        }
+        Err(source) => Err(failed(source)),
+    }
+}
+
+fn host_meta(id: String) -> HostMeta {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("model name"))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    });
+    HostMeta {
+        id,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        os: std::env::consts::OS.to_owned(),
+        cpu,
+        cpus: std::thread::available_parallelism().ok().and_then(|cpus| u32::try_from(cpus.get()).ok()),
+    }
+}
+
+fn report(recovered: &punktfunk_recordings::Recovered) {
+    match &recovered.outcome {
+        Ok(Some(meta)) => {
+            tracing::warn!(id = %meta.id, samples = meta.sample_count, "an interrupted capture was recovered")
+        }
+        Ok(None) => tracing::debug!(id = %recovered.id, "a left-over journal held nothing new"),
+        Err(error) => tracing::error!(%error, "an interrupted capture could not be recovered; its journal is kept"),
+    }
+}
+
+/// Says beforehand what the quota will cost.
+fn warn_of_eviction(store: &Store) {
+    match store.would_evict(0) {
+        Ok(evicted) if !evicted.is_empty() => {
+            tracing::warn!(recordings = evicted.len(), oldest = %evicted[0].id, "the quota is reached: the next capture deletes the oldest");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the quota could not be checked"),
+    }
+}
