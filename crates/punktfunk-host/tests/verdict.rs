@@ -7,8 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use punktfunk_captures::{StartRequest, assemble};
 use punktfunk_media::{DelaySchedule, DelayStage, Delays};
+use punktfunk_native::stream::STAGES;
 use punktfunk_recordings::{Capture, HostMeta, RecordingId, VerdictKind};
-use punktfunk_stats::{Anchor, ArmOptions, FrameInfo, Recorder, RecorderConfig, SessionInfo, SessionSpec};
+use punktfunk_stats::{Anchor, ArmOptions, FrameInfo, Recorder, RecorderConfig, SessionInfo, SessionSpec, StageSet};
 use rand::{RngExt as _, SeedableRng as _};
 
 const FPS: u32 = 60;
@@ -103,7 +104,7 @@ fn record(passages: &[Passage]) -> Capture {
     let (recorder, mut collector) = Recorder::new(RecorderConfig::default());
     let start = Instant::now();
     let info = SessionInfo { width: 1280, height: 720, fps: FPS, ..SessionInfo::default() };
-    let spec = SessionSpec { protocol: "native", stages: punktfunk_native::stream::stages(), info, known: &[] };
+    let spec = SessionSpec { protocol: "native", stages: StageSet::new(&STAGES).unwrap(), info, known: &[] };
     let (mut gate, mut sink, counters) = recorder.session(spec).unwrap().split();
     let options = ArmOptions {
         capture_id: "virtual".into(),

@@ -58,7 +58,7 @@ pub(crate) const ENCODE: usize = 2;
 pub(crate) const SEND: usize = 3;
 
 /// The path's stages and the share of the latency budget that each is meant to need.
-const STAGES: [StageSpec; 4] = [
+pub const STAGES: [StageSpec; 4] = [
     StageSpec { name: "capture", share: 0.25, queued: false },
     StageSpec { name: "submit", share: 0.1, queued: true },
     StageSpec { name: "encode", share: 0.35, queued: false },
