@@ -1,4 +1,5 @@
 //! The host's binary: configuration, wiring, and the commands.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
 mod cli;
 mod config;

@@ -15,8 +15,10 @@ const VIDEO: &[&str] = &["openh264", "openh264-sys2", "x11rb", "yuv", "punktfunk
 const NETWORK: &[&str] = &["quinn", "rustls", "tokio", "nix", "punktfunk-net", "punktfunk-native"];
 const STREAMING: &[&str] = &["punktfunk-media", "punktfunk-net", "punktfunk-native", "punktfunk-gamestream"];
 
-/// Each crate, what it must not know, and the only crates of ours that it may name.
-const RULES: &[(&str, &[&[&str]], &[&str])] = &[
+/// A crate, what it must not know, and the only crates of ours that it may name.
+type Rule = (&'static str, &'static [&'static [&'static str]], &'static [&'static str]);
+
+const RULES: &[Rule] = &[
     ("punktfunk-stats", &[HTTP, OTLP, DISK, VIDEO, RUNTIME, STREAMING], &[]),
     ("punktfunk-recordings", &[HTTP, OTLP, OPENTELEMETRY, VIDEO, RUNTIME, STREAMING], &[]),
     ("punktfunk-captures", &[HTTP, OTLP, VIDEO, STREAMING], &["punktfunk-recordings", "punktfunk-stats"]),
