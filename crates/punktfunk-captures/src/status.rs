@@ -28,12 +28,26 @@ pub struct StartRequest {
     pub note: Option<String>,
     /// Wait this long before measuring, seconds.
     #[schema(minimum = 0, maximum = 86_400)]
+    #[serde(deserialize_with = "whole")]
     pub delay_s: Option<u32>,
     /// Stop by itself after this long, seconds.
     #[schema(minimum = 1, maximum = 86_400)]
+    #[serde(deserialize_with = "whole")]
     pub max_duration_s: Option<u32>,
     /// Stop when the last measured session has ended.
     pub stop_with_session: Option<bool>,
+}
+
+/// A whole number as JSON Schema understands it: `60.0` is one.
+fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    use serde::de::Error as _;
+    let Some(number) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
+    if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) {
+        // Exact: it is whole and within range.
+        Ok(Some(number as u32))
+    } else {
+        Err(D::Error::custom(format!("{number} is not a whole number of seconds")))
+    }
 }
 
 impl StartRequest {

@@ -25,12 +25,13 @@ pub(crate) fn of(revision: &Revision) -> String {
 /// Reads `If-Match`.
 ///
 /// # Errors
-/// 400 if it is no list of entity tags: an edit that was meant to be guarded must not run unguarded.
+/// 412 if it is no list of entity tags: it matches nothing, and an edit that was meant to be guarded must not run unguarded.
 pub(crate) fn if_match(headers: &HeaderMap) -> Result<Condition, ApiError> {
     if !headers.contains_key(header::IF_MATCH) {
         return Ok(Condition::Any);
     }
-    let no_tags = || ApiError::new(StatusCode::BAD_REQUEST, "`If-Match` is `*`, or entity tags in double quotes");
+    let no_tags =
+        || ApiError::new(StatusCode::PRECONDITION_FAILED, "`If-Match` is `*`, or entity tags in double quotes");
     match tags(headers, &header::IF_MATCH).ok_or_else(no_tags)? {
         Tags::Any => Ok(Condition::Any),
         Tags::These(revisions) => Ok(Condition::OneOf(revisions)),
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn a_guard_that_cannot_be_read_is_refused() {
         for bad in ["", "17c0ffee-2a", "\"open", "\"a\"b\"", "\"", "W/", "*x"] {
-            assert_eq!(condition(bad), Err(StatusCode::BAD_REQUEST), "{bad}");
+            assert_eq!(condition(bad), Err(StatusCode::PRECONDITION_FAILED), "{bad}");
         }
         for foreign in ["\"someone-else's\"", "\"a,b\"", "\"\"", "W/\"x\", \"y\""] {
             assert_eq!(condition(foreign), Ok(Condition::OneOf(Vec::new())), "{foreign}");

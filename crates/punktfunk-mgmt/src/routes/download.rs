@@ -18,11 +18,11 @@ use crate::state::App;
 #[into_params(parameter_in = Query)]
 pub(super) struct RangeParams {
     /// Start, ms since the start of the capture: windows that end after it.
-    #[param(default = 0, minimum = 0, maximum = 4_294_967_295_u64)]
+    #[param(value_type = Option<u64>, default = 0, minimum = 0, maximum = 4_294_967_295_u64)]
     from_ms: Option<u32>,
     /// End, ms: windows that end at it or before. The end of the recording if left out. A range that holds no window has
     /// the verdict `not_enough_data`.
-    #[param(minimum = 0, maximum = 4_294_967_295_u64)]
+    #[param(value_type = Option<u64>, minimum = 0, maximum = 4_294_967_295_u64)]
     to_ms: Option<u32>,
 }
 
