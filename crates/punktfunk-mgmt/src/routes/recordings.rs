@@ -202,8 +202,7 @@ pub(crate) struct RecordingPatch {
     patch, path = "/stats/recordings/{id}", operation_id = "stats_recording_update", tag = "stats",
     params(
         ("id" = String, Path, description = "Id of the recording", example = "2026-06-26T20-14-03Z_1280x720"),
-        ("If-Match" = Option<String>, Header, description = "Entity tag of the state that is to be changed",
-            pattern = r#"^(\*|(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*)$"#),
+        ("If-Match" = Option<String>, Header, description = "Entity tag of the state that is to be changed"),
     ),
     request_body = RecordingPatch,
     responses(
@@ -240,8 +239,7 @@ pub(super) async fn stats_recording_update(
     delete, path = "/stats/recordings/{id}", operation_id = "stats_recording_delete", tag = "stats",
     params(
         ("id" = String, Path, description = "Id of the recording", example = "2026-06-26T20-14-03Z_1280x720"),
-        ("If-Match" = Option<String>, Header, description = "Entity tag of the state that is to be deleted",
-            pattern = r#"^(\*|(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*)$"#),
+        ("If-Match" = Option<String>, Header, description = "Entity tag of the state that is to be deleted"),
     ),
     responses(
         (status = 204, description = "It is gone"),
