@@ -9,7 +9,9 @@ use punktfunk_captures::{StartRequest, assemble};
 use punktfunk_media::{DelaySchedule, DelayStage, Delays};
 use punktfunk_native::stream::STAGES;
 use punktfunk_recordings::{Capture, HostMeta, RecordingId, VerdictKind};
-use punktfunk_stats::{Anchor, ArmOptions, FrameInfo, Recorder, RecorderConfig, SessionInfo, SessionSpec, StageSet};
+use punktfunk_stats::{
+    Anchor, ArmOptions, DropReason, FrameInfo, Recorder, RecorderConfig, SessionInfo, SessionSpec, StageSet,
+};
 use rand::{RngExt as _, SeedableRng as _};
 
 const FPS: u32 = 60;
@@ -44,7 +46,7 @@ struct Passage {
 
 /// The pipeline: a capture thread on a schedule, a one-slot mailbox, an encode thread that waits for room in the send queue
 /// before it takes the newest picture, and a send thread. Times scatter by seed.
-fn simulate(seed: u64, delays: &Delays) -> Vec<Passage> {
+fn simulate(seed: u64, delays: &Delays) -> (Vec<Passage>, Vec<Duration>) {
     let mut rng = rand_pcg::Pcg64Mcg::seed_from_u64(seed);
     let mut scattered = |us: u64| Duration::from_micros(rng.random_range(us * 8 / 10..us * 13 / 10));
     let end = Duration::from_secs(SECONDS);
@@ -66,6 +68,7 @@ fn simulate(seed: u64, delays: &Delays) -> Vec<Passage> {
     }
 
     let mut passages: Vec<Passage> = Vec::new();
+    let mut replaced = Vec::new();
     let mut sends = VecDeque::new();
     let (mut encoder_free, mut sender_free) = (Duration::ZERO, Duration::ZERO);
     let mut next = 0;
@@ -75,6 +78,7 @@ fn simulate(seed: u64, delays: &Delays) -> Vec<Passage> {
         let ready = encoder_free.max(room);
         // The newest picture that is in hand by then; older ones were replaced in the mailbox.
         while next + 1 < pictures.len() && pictures[next + 1].1 <= ready {
+            replaced.push(pictures[next + 1].1);
             next += 1;
         }
         let (due, captured) = pictures[next];
@@ -96,11 +100,11 @@ fn simulate(seed: u64, delays: &Delays) -> Vec<Passage> {
         number += 1;
         passages.push(Passage { due, captured, submit, encode, encoded, send, sent, paced });
     }
-    passages
+    (passages, replaced)
 }
 
 /// Plays the passages through the recorder and takes what would be saved.
-fn record(passages: &[Passage]) -> Capture {
+fn record((passages, replaced): &(Vec<Passage>, Vec<Duration>)) -> Capture {
     let (recorder, mut collector) = Recorder::new(RecorderConfig::default());
     let start = Instant::now();
     let info = SessionInfo { width: 1280, height: 720, fps: FPS, ..SessionInfo::default() };
@@ -114,7 +118,11 @@ fn record(passages: &[Passage]) -> Capture {
     };
     let events = recorder.arm(options).unwrap();
     collector.step(start);
+    let mut replaced = replaced.iter().peekable();
     for (number, passage) in passages.iter().enumerate() {
+        while replaced.next_if(|at| **at <= passage.sent).is_some() {
+            counters.drop_frame(&gate.begin_at(start + passage.due), DropReason::Replaced);
+        }
         let mut trace = gate.begin_at(start + passage.due);
         trace.leave_at(0, start + passage.captured);
         trace.enter_at(1, start + passage.submit);

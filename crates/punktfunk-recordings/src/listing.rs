@@ -142,6 +142,11 @@ pub(crate) struct Entry {
     regular: bool,
 }
 
+/// Orders names by age: those of one second by their suffix, which the ending would put before the name without one.
+fn age(name: &str) -> (&str, &str) {
+    (name.strip_suffix(ENDING).unwrap_or(name), name)
+}
+
 /// Every file in the directory but hidden ones, newest first: names begin with the time.
 pub(crate) fn scan(dir: &Path) -> Result<Vec<Entry>, ListError> {
     let error = |source| ListError { path: dir.to_owned(), source };
@@ -162,7 +167,7 @@ pub(crate) fn scan(dir: &Path) -> Result<Vec<Entry>, ListError> {
             Err(source) => return Err(error(source)),
         }
     }
-    entries.sort_unstable_by(|a, b| b.name.cmp(&a.name));
+    entries.sort_unstable_by(|a, b| age(&b.name).cmp(&age(&a.name)));
     Ok(entries)
 }
 
@@ -172,7 +177,8 @@ impl Cache {
         let entries = scan(dir)?;
         self.forget_all_but(&entries);
         let total = entries.len();
-        let first = query.after.as_ref().map_or(0, |after| entries.partition_point(|entry| entry.name >= *after));
+        let first =
+            query.after.as_ref().map_or(0, |after| entries.partition_point(|entry| age(&entry.name) >= age(after)));
         let length = query.limit.unwrap_or(usize::MAX).min(total - first);
         let page = &entries[first..first + length];
         self.read_unknown(dir, page);

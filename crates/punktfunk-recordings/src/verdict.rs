@@ -228,8 +228,14 @@ fn throughput(evidence: &Evidence) -> Option<Fault> {
         return None;
     }
     let rate = evidence.granted_fps.map_or_else(|| "the granted rate".to_owned(), |fps| format!("{} fps", figure(fps)));
+    let (subject, because) = match stage {
+        "queue" => {
+            ("The hand-over between the stages (`queue`)".to_owned(), "newer pictures replaced them while they waited")
+        }
+        stage => (format!("`{stage}`"), "it was busy or failed"),
+    };
     let text = format!(
-        "`{stage}` could not keep up: {} of the frames that {rate} needs were never sent, because it was busy or failed.",
+        "{subject} could not keep up: {} of the frames that {rate} needs were never sent, because {because}.",
         percent(missing_share)
     );
     Some(Fault { share: missing_share, answer: (Some(stage.to_owned()), text) })

@@ -43,11 +43,13 @@ fn threads(stages: &[StageMeta]) -> impl Iterator<Item = &[StageMeta]> {
 /// Frames short of the granted rate, by cause, most first.
 ///
 /// Frames that were not sent are charged to stages that failed, then to the busiest thread: all of them if it was busy,
-/// else those that the host dropped although the source had delivered them. The rest is charged to the source, which also
+/// else those that the host dropped although the source had delivered them, to what the late frames of that time are charged
+/// to: a hand-over that is slow (`queue`) holds pictures up until newer ones replace them. The rest is charged to the source, which also
 /// answers for frames that repeated a picture. Windows in which no frame left say nothing by
 /// themselves: what held the frames up is seen when they leave, so such windows are joined to the next one.
 pub(super) fn missing(samples: &[&StatsSample], session: &SessionMeta) -> Vec<MissingCount> {
-    let mut by_stage = vec![0.0; session.stages.len()];
+    let queue = session.stages.len();
+    let mut by_stage = vec![0.0; queue + 1];
     let mut by_source = 0.0;
     let mut joined: Vec<&StatsSample> = Vec::new();
     for (at, sample) in samples.iter().enumerate() {
@@ -65,14 +67,16 @@ pub(super) fn missing(samples: &[&StatsSample], session: &SessionMeta) -> Vec<Mi
                 left -= charged;
             }
             let busiest = window.busiest_thread(&session.stages, 0);
-            let (thread, charged) = if window.work(&busiest) >= BUSY_SHARE * window.us {
-                (busiest, left)
+            let (stage, charged) = if window.work(&busiest) >= BUSY_SHARE * window.us {
+                (window.stage_at_fault(&session.stages, busiest), left)
             } else {
                 // What the first thread handed over was lost behind it.
                 let first = threads(&session.stages).next().map_or(0, <[_]>::len);
-                (window.busiest_thread(&session.stages, first), window.delivered.min(left))
+                let behind = window.busiest_thread(&session.stages, first);
+                let stage = window.blamed().or_else(|| window.stage_at_fault(&session.stages, behind));
+                (stage, window.delivered.min(left))
             };
-            if let Some(stage) = window.stage_at_fault(&session.stages, thread) {
+            if let Some(stage) = stage {
                 by_stage[stage] += charged;
                 left -= charged;
             }
@@ -80,7 +84,8 @@ pub(super) fn missing(samples: &[&StatsSample], session: &SessionMeta) -> Vec<Mi
         }
         by_source += window.repeated;
     }
-    let named = session.stages.iter().map(|stage| Some(stage.name.clone())).chain([None]);
+    let names = session.stages.iter().map(|stage| stage.name.clone()).chain(["queue".to_owned()]);
+    let named = names.map(Some).chain([None]);
     let mut missing: Vec<_> = named
         .zip(by_stage.into_iter().chain([by_source]))
         .map(|(stage, frames)| MissingCount { stage, frames: frames.round() as u64 })
@@ -102,6 +107,8 @@ struct Window {
     delivered: f64,
     /// Each stage's work, µs.
     work_us: Vec<f64>,
+    /// Late frames charged to each stage, then to `queue`.
+    late: Vec<u64>,
     target_us: f64,
 }
 
@@ -116,6 +123,7 @@ impl Window {
             failed: vec![0.0; stages],
             delivered: 0.0,
             work_us: vec![0.0; stages],
+            late: vec![0; stages + 1],
             target_us: session.latency_target_us,
         };
         let index = |name: &str| session.stages.iter().position(|stage| stage.name == name);
@@ -133,6 +141,12 @@ impl Window {
             if let (Some(pace), Some(last)) = (&sample.pace, window.work_us.last_mut()) {
                 *last = (*last - pace.mean_us * pace.count as f64).max(0.0);
             }
+            for late in &sample.late_by_stage {
+                let place = if late.stage == "queue" { Some(stages) } else { index(&late.stage) };
+                if let Some(place) = place {
+                    window.late[place] += late.count;
+                }
+            }
             for dropped in &sample.dropped_by_reason {
                 match dropped.reason.strip_suffix("_failed").and_then(index) {
                     Some(stage) => window.failed[stage] += dropped.count as f64,
@@ -146,6 +160,11 @@ impl Window {
     /// Frames that may be missing without meaning anything.
     fn tolerance(&self) -> f64 {
         (self.granted * (1.0 - SHORT_WINDOW)).max(2.0)
+    }
+
+    /// What most late frames are charged to: a stage, or `queue` behind the last one; `None` if none was late.
+    fn blamed(&self) -> Option<usize> {
+        (0..self.late.len()).rev().max_by_key(|&place| self.late[place]).filter(|&place| self.late[place] > 0)
     }
 
     /// Work of a range of stages, µs.
