@@ -1,7 +1,8 @@
 //! The `synthetic` source: pictures that move like a game's, the same ones in every run.
 //!
 //! A textured ground scrolls fast under objects that bounce at speeds of their own, so that an encoder has motion to
-//! find and detail to spend bits on. Position depends on the frame number alone. It draws no text and no clock.
+//! find and detail to spend bits on; every few seconds the ground is exchanged at once, which no motion explains.
+//! All of it depends on the frame number alone. It draws no text and no clock.
 
 use crate::frame::{ModeError, PixelFormat, RawFrame, VideoMode};
 use crate::source::{FrameOrigin, FrameSource, SourceError};
@@ -17,14 +18,17 @@ const SCROLL_PER_S: u64 = VideoMode::MAX_FPS as u64;
 const SWAY: u64 = 200;
 const SWAY_PER_S: u64 = 90;
 
+/// How long a scene lasts, in seconds.
+const SCENE_S: u64 = 8;
+
 const SPRITES: usize = 24;
 
 /// Deterministic moving pictures in BGRA.
 #[derive(Debug)]
 pub struct Synthetic {
     mode: VideoMode,
-    /// `TILE` rows, each as long as a picture row and a tile together: any scroll is one copy a row.
-    ground: Vec<u8>,
+    /// A ground for each scene, shown in turn.
+    grounds: [Vec<u8>; 2],
     sprites: Vec<Sprite>,
     frame: u64,
 }
@@ -37,20 +41,21 @@ impl Synthetic {
     pub fn new(mode: VideoMode) -> Result<Self, ModeError> {
         mode.validate()?;
         let mut dice = Dice(0x70_75_6e_6b_74);
-        let tile = tile(&mut dice);
-        let ground = ground(&tile, mode.width as usize);
+        let first = ground(&tile(&mut dice, meadow), mode.width as usize);
         let sprites = (0..SPRITES).map(|_| Sprite::roll(&mut dice, mode)).collect();
-        Ok(Self { mode, ground, sprites, frame: 0 })
+        let second = ground(&tile(&mut dice, ice), mode.width as usize);
+        Ok(Self { mode, grounds: [first, second], sprites, frame: 0 })
     }
 
     fn draw_ground(&self, into: &mut [u8]) {
+        let ground = &self.grounds[self.moved(1) as usize / SCENE_S as usize % self.grounds.len()];
         let row_bytes = self.mode.width as usize * 4;
         let stride = row_bytes + TILE * 4;
         let left = self.moved(SCROLL_PER_S) as usize % TILE * 4;
         let top = bounce(self.moved(SWAY_PER_S), SWAY) as usize;
         for (y, row) in into.chunks_exact_mut(row_bytes).enumerate() {
             let start = (y + top) % TILE * stride + left;
-            row.copy_from_slice(&self.ground[start..start + row_bytes]);
+            row.copy_from_slice(&ground[start..start + row_bytes]);
         }
     }
 
@@ -136,7 +141,7 @@ impl Sprite {
     }
 }
 
-/// Rows of the tile, repeated until they are as long as a picture row and a tile together.
+/// `TILE` rows of the tile, each as long as a picture row and a tile together: any scroll is one copy a row.
 fn ground(tile: &[[u8; 4]], width: usize) -> Vec<u8> {
     let mut ground = Vec::with_capacity((width + TILE) * TILE * 4);
     for row in tile.chunks_exact(TILE) {
@@ -145,8 +150,21 @@ fn ground(tile: &[[u8; 4]], width: usize) -> Vec<u8> {
     ground
 }
 
-/// Value noise in four octaves that wraps at the tile's edges, coloured from earth to grass.
-fn tile(dice: &mut Dice) -> Vec<[u8; 4]> {
+/// The colour (BGRA) of a height.
+type Colour = fn(u8) -> [u8; 4];
+
+/// From earth to grass.
+fn meadow(height: u8) -> [u8; 4] {
+    [height / 3, height / 2 + 70, 200 - height / 2, 255]
+}
+
+/// From snow to shadow. As little contrast in luma as [`meadow`], so that both scenes cost about the same bits.
+fn ice(height: u8) -> [u8; 4] {
+    [200 - height / 8, height / 3 + 100, height / 4 + 90, 255]
+}
+
+/// Value noise in four octaves that wraps at the tile's edges, coloured by height.
+fn tile(dice: &mut Dice, colour: Colour) -> Vec<[u8; 4]> {
     let mut heights = vec![0_u32; TILE * TILE];
     for (cell, weight) in [(64, 8), (32, 4), (8, 3), (2, 1)] {
         let cells = TILE / cell;
@@ -163,7 +181,7 @@ fn tile(dice: &mut Dice) -> Vec<[u8; 4]> {
         }
     }
     // The weights add up to 16.
-    heights.iter().map(|height| (height / 16) as u8).map(|h| [h / 3, h / 2 + 70, 200 - h / 2, 255]).collect()
+    heights.iter().map(|height| colour((height / 16) as u8)).collect()
 }
 
 /// SplitMix64: small, and the same everywhere.
@@ -212,6 +230,17 @@ mod tests {
                 "still at {fps} pictures a second"
             );
         }
+    }
+
+    #[test]
+    fn the_ground_changes_at_the_end_of_a_scene_and_not_within_one() {
+        let fps = 5;
+        let pictures = pictures(VideoMode::new(320, 180, fps).unwrap(), 3 * SCENE_S as usize * fps as usize);
+        let blue = |frame: &RawFrame| frame.bytes().iter().step_by(4).map(|part| u64::from(*part)).sum::<u64>();
+        let means: Vec<u64> = pictures.iter().map(|frame| blue(frame) / (320 * 180)).collect();
+        let cuts: Vec<usize> = (1..means.len()).filter(|at| means[*at].abs_diff(means[*at - 1]) > 40).collect();
+        let scene = SCENE_S as usize * fps as usize;
+        assert_eq!(cuts, [scene, 2 * scene], "mean blue of each picture: {means:?}");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub struct X11 {
 #[non_exhaustive]
 pub enum OpenX11Error {
     /// No X server answers there, or it refuses us.
-    #[error("the display {display} cannot be reached")]
+    #[error("the display {display} cannot be reached: is an X server running there, and is this user let in?")]
     Connect {
         /// The display, for example `:0`.
         display: String,
@@ -68,7 +68,7 @@ pub enum OpenX11Error {
         source: ModeError,
     },
     /// Pixels are not 32-bit words of blue, green and red.
-    #[error("the display {display} stores pixels in a way that is not supported: {reason}")]
+    #[error("the display {display} stores pixels in a way that is not supported: {reason}; start it at depth 24")]
     Pixels {
         /// The display, for example `:0`.
         display: String,
@@ -76,7 +76,7 @@ pub enum OpenX11Error {
         reason: &'static str,
     },
     /// The server does not share memory with us, for example because it is on another machine.
-    #[error("the display {display} offers no shared memory (MIT-SHM 1.2)")]
+    #[error("the display {display} offers no shared memory (MIT-SHM 1.2): run the host on the machine that shows it")]
     NoSharedMemory {
         /// The display, for example `:0`.
         display: String,

@@ -75,7 +75,7 @@ pub enum HeaderError {
         value: String,
     },
     /// The layout of the pixels is not 8-bit 4:2:0.
-    #[error("pixels are stored as {0:?}; only 8-bit 4:2:0 is supported")]
+    #[error("pixels are stored as {0:?}; only 8-bit 4:2:0 is supported (ffmpeg: -pix_fmt yuv420p)")]
     Layout(String),
     /// Frames are interlaced.
     #[error("frames are interlaced; only progressive ones are supported")]
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(error("YUV4MPEG2 W640 H360 F60:0"), "the header's parameter F is not valid: \"60:0\"");
         assert_eq!(
             error("YUV4MPEG2 W64 H64 F60:1 C422"),
-            "pixels are stored as \"422\"; only 8-bit 4:2:0 is supported"
+            "pixels are stored as \"422\"; only 8-bit 4:2:0 is supported (ffmpeg: -pix_fmt yuv420p)"
         );
         assert_eq!(error("YUV4MPEG2 W64 H64 F60:1 It"), "frames are interlaced; only progressive ones are supported");
         assert!(error("YUV4MPEG2 W4294967294 H2 F60:1").contains("no picture size"));

@@ -168,7 +168,7 @@ fn a_screen_of_sixteen_bit_pixels_is_refused() {
 #[test]
 fn a_display_that_is_not_there_and_a_rate_out_of_range_are_refused_by_name() {
     let error = X11::open(Some(":65000"), 60).unwrap_err();
-    assert_eq!(error.to_string(), "the display :65000 cannot be reached");
+    assert!(error.to_string().starts_with("the display :65000 cannot be reached: "), "{error}");
     assert!(matches!(X11::open(Some(""), 60), Err(OpenX11Error::NoDisplay)));
     let Some(xvfb) = Xvfb::start("320x240x24") else { return };
     assert!(matches!(X11::open(Some(&xvfb.display), 0), Err(OpenX11Error::Mode { .. })));
