@@ -50,27 +50,9 @@ impl Run {
         latency_target: Option<Duration>,
     ) -> Self {
         let meta = CaptureMeta {
-            id,
             label: request.label.clone().unwrap_or_default(),
             note: request.note.clone().unwrap_or_default(),
-            started_unix_ms,
-            duration_ms: 0,
-            kind: None,
-            width: None,
-            height: None,
-            fps: None,
-            codec: None,
-            client: None,
-            sample_count: 0,
-            truncated: false,
-            interrupted: false,
-            pinned: false,
-            records_lost: 0,
-            verdict: None,
-            host_p99_us: None,
-            late_share: None,
-            sessions: Vec::new(),
-            host,
+            ..CaptureMeta::new(id, started_unix_ms, host)
         };
         Self {
             meta,
@@ -103,13 +85,6 @@ impl Run {
     fn join(&mut self, id: &str, spec: &SessionSpec, at: Duration) -> Heard {
         let two_frames = Duration::from_secs(2) / spec.info.fps.max(1);
         let session = convert::session_meta(id, spec, at, self.latency_target.unwrap_or(two_frames));
-        if self.meta.sessions.is_empty() {
-            self.meta.width = Some(session.width);
-            self.meta.height = Some(session.height);
-            self.meta.fps = Some(session.fps);
-            self.meta.codec = Some(session.codec.clone());
-            self.meta.client = Some(session.client.clone());
-        }
         let client = if session.client.is_empty() { id } else { session.client.as_str() };
         let text = format!("{client} joined ({}x{}@{})", session.width, session.height, session.fps);
         let marker = Marker { t_ms: session.joined_ms, session_id: Some(id.to_owned()), kind: MarkerKind::Join, text };

@@ -1,6 +1,9 @@
 //! Putting a recording together from what was measured.
 
-use crate::schema::{Capture, CaptureKind, CaptureMeta, KeptFrames, Marker, Provenance, SCHEMA_VERSION, StatsSample};
+use crate::id::RecordingId;
+use crate::schema::{
+    Capture, CaptureKind, CaptureMeta, HostMeta, KeptFrames, Marker, Provenance, SCHEMA_VERSION, StatsSample,
+};
 use crate::summary::{Summary, summarize};
 
 impl Capture {
@@ -31,6 +34,33 @@ impl Capture {
 }
 
 impl CaptureMeta {
+    /// A capture that begins: everything that is not known yet is empty.
+    pub fn new(id: RecordingId, started_unix_ms: u64, host: HostMeta) -> Self {
+        Self {
+            id,
+            label: String::new(),
+            note: String::new(),
+            started_unix_ms,
+            duration_ms: 0,
+            kind: None,
+            width: None,
+            height: None,
+            fps: None,
+            codec: None,
+            client: None,
+            sample_count: 0,
+            truncated: false,
+            interrupted: false,
+            pinned: false,
+            records_lost: 0,
+            verdict: None,
+            host_p99_us: None,
+            late_share: None,
+            sessions: Vec::new(),
+            host,
+        }
+    }
+
     /// Takes over what a listing shows of the summary.
     pub fn show(&mut self, summary: &Summary) {
         self.verdict = Some(summary.verdict.brief());

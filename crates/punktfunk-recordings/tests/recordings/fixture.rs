@@ -103,33 +103,13 @@ pub fn run(session: &str, seconds: u64, stages_us: impl Fn(u64) -> [f64; 4]) -> 
 }
 
 pub fn meta(id: &str) -> CaptureMeta {
+    let (host_id, version, os) = ("a1b2c3".to_owned(), "0.1.0".to_owned(), "linux".to_owned());
+    let host = HostMeta { id: host_id, version, os, ..HostMeta::default() };
     CaptureMeta {
-        id: id.parse::<RecordingId>().unwrap(),
         label: "evening".to_owned(),
-        note: String::new(),
-        started_unix_ms: 1_782_504_843_000,
         duration_ms: 10_000,
-        kind: None,
-        width: None,
-        height: None,
-        fps: None,
-        codec: None,
-        client: None,
-        sample_count: 0,
-        truncated: false,
-        interrupted: false,
-        pinned: false,
-        records_lost: 0,
-        verdict: None,
-        host_p99_us: None,
-        late_share: None,
         sessions: vec![session("s1")],
-        host: HostMeta {
-            id: "a1b2c3".to_owned(),
-            version: "0.1.0".to_owned(),
-            os: "linux".to_owned(),
-            ..HostMeta::default()
-        },
+        ..CaptureMeta::new(id.parse::<RecordingId>().unwrap(), 1_782_504_843_000, host)
     }
 }
 
