@@ -191,7 +191,7 @@ impl RunningMedian {
         self.values[self.next] = value;
         self.next = (self.next + 1) % Self::LEN;
         self.filled = (self.filled + 1).min(Self::LEN);
-        // Small sets move fast: refresh at each power of two until the interval is reached.
+        // The median of a small set moves fast: until there are enough, it is taken anew each time.
         self.stale = if self.filled < Self::REFRESH { 0 } else { self.stale.saturating_sub(1) };
     }
 

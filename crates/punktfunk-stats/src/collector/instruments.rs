@@ -13,7 +13,7 @@ use opentelemetry_sdk::metrics::{
     Aggregation, Instrument, InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Stream, Temporality,
 };
 
-use super::capture::FrameFigures;
+use super::member::FrameFigures;
 use crate::catalogue::{self, Kind, Metric, attribute};
 use crate::counters::{Counter as Figure, DropReason};
 use crate::report::{Buckets, SeriesTotal, WindowReport};

@@ -8,6 +8,7 @@ mod attribution;
 mod capture;
 mod instruments;
 mod kept;
+mod member;
 mod perf;
 mod window;
 
