@@ -1,6 +1,6 @@
 //! From the recorder's reports to the schema of recordings. Units change here and nowhere else.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use punktfunk_recordings::{
     ClientSample, CountCheck, DropCount, KeptFrame, KeptFrames, KeptReason, KeptSpan, LateCount, Marker, MarkerKind,
@@ -15,6 +15,11 @@ use crate::status::LiveSession;
 /// Whole milliseconds.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn unix_ms(wall: SystemTime) -> u64 {
+    millis(wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 fn stage_stats(name: &str, stats: &Distribution) -> StageStats {
@@ -35,12 +40,14 @@ fn stage_stats(name: &str, stats: &Distribution) -> StageStats {
 pub(crate) fn sample(window: &WindowReport) -> StatsSample {
     let seconds = window.length.as_secs_f64();
     // A window of no length has counts, but no rates.
-    let rate = |count: u64| if seconds > 0.0 { round3(count as f64 / seconds) } else { 0.0 };
-    let mbps = |bytes: u64| if seconds > 0.0 { round3(bytes as f64 * 8.0 / 1e6 / seconds) } else { 0.0 };
+    let per_second = |amount: f64| if seconds > 0.0 { round3(amount / seconds) } else { 0.0 };
+    let rate = |count: u64| per_second(count as f64);
+    let mbps = |bytes: u64| per_second(bytes as f64 * 8.0 / 1e6);
     let named = |name: &str, stats: &Option<Distribution>| stats.as_ref().map(|stats| stage_stats(name, stats));
     let stages = window.stages.iter().map(|(name, stats)| named(name, stats));
     StatsSample {
         t_ms: millis(window.end),
+        step_unix_ms: unix_ms(window.step_end),
         window_ms: round3(seconds * 1e3),
         session_id: window.session_id.clone(),
         stages: stages.chain([named("queue", &window.queue)]).flatten().collect(),

@@ -1,7 +1,7 @@
 //! One run in memory: everything that its recording will hold, as it comes.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use punktfunk_recordings::{
     Capture, CaptureKind, CaptureMeta, HostMeta, KeptFrames, Marker, MarkerKind, RecordingId, StatsSample,
@@ -68,7 +68,10 @@ impl Run {
     /// Takes one event of the recorder.
     pub(crate) fn hear(&mut self, event: CaptureEvent) -> Heard {
         match event {
-            CaptureEvent::Armed { .. } => Heard::Nothing,
+            CaptureEvent::Armed { step, .. } => {
+                self.meta.step_ms = convert::millis(step);
+                Heard::Nothing
+            }
             CaptureEvent::SessionJoined { session_id, spec, at } => self.join(&session_id, &spec, at),
             CaptureEvent::Window(window) => {
                 let sample = Arc::new(convert::sample(&window));
@@ -166,17 +169,12 @@ pub fn assemble(
 ) -> Option<Capture> {
     let mut run = Run::new(id, request, host, 0, latency_target);
     for event in events {
-        if let CaptureEvent::Armed { started } = &event {
-            run.meta.started_unix_ms = unix_ms(*started);
+        if let CaptureEvent::Armed { started, .. } = &event {
+            run.meta.started_unix_ms = convert::unix_ms(*started);
         }
         if let Heard::Finished(report) = run.hear(event) {
             return Some(run.finish(&report));
         }
     }
     None
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn unix_ms(wall: SystemTime) -> u64 {
-    convert::millis(wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

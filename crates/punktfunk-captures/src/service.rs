@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::convert;
 use crate::journal::JournalWriter;
-use crate::run::{Heard, Run, unix_ms};
+use crate::run::{Heard, Run};
 use crate::status::{
     CaptureState, LiveCapture, LiveEvent, LiveSession, MarkerError, StartError, StartRequest, Started, StatsStatus,
     StopError,
@@ -178,7 +178,7 @@ impl CaptureService {
         }
         let delay = Duration::from_secs(request.delay_s.unwrap_or(0).into());
         let anchor = Anchor::now();
-        let started = unix_ms(anchor.wall + delay);
+        let started = convert::unix_ms(anchor.wall + delay);
         let live = self.inner.recorder.sessions();
         let resolution = live.first().map(|session| (session.spec.info.width, session.spec.info.height));
         let id = self.inner.store.new_id(started, resolution);

@@ -42,6 +42,7 @@ impl CaptureMeta {
             note: String::new(),
             started_unix_ms,
             duration_ms: 0,
+            step_ms: 0,
             kind: None,
             width: None,
             height: None,

@@ -72,6 +72,9 @@ pub struct CaptureMeta {
     pub started_unix_ms: u64,
     /// Time during which the gate was open, ms.
     pub duration_ms: u64,
+    /// Distance between the ends of two windows, ms; 0 if not known.
+    #[serde(default)]
+    pub step_ms: u64,
     /// Which paths were measured; `null` if no session was.
     pub kind: Option<CaptureKind>,
     /// Width of the first session's picture, pixels.
@@ -202,6 +205,10 @@ pub struct StageMeta {
 pub struct StatsSample {
     /// End of the window, ms since the start.
     pub t_ms: u64,
+    /// End of the step that the window lies in, wall time on the capture's own clock, ms since 1970: a multiple of
+    /// [`CaptureMeta::step_ms`]. A metrics backend holds the window's figures from then on.
+    #[serde(default)]
+    pub step_unix_ms: u64,
     /// Length of the window, ms; shorter at the start, the end, and for sessions that come or go.
     pub window_ms: f64,
     /// The session.

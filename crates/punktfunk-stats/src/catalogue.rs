@@ -97,6 +97,8 @@ pub mod attribute {
     pub const KIND: &str = "kind";
     /// What was asked for.
     pub const TYPE: &str = "type";
+    /// Random for each start of the host.
+    pub const RUN_ID: &str = "run.id";
 }
 
 /// Attributes that every metric of [`Scope::Capture`] carries, except that the `*.info` gauges of a capture have no
@@ -181,7 +183,7 @@ metrics! {
     SESSION_INFO = "punktfunk.session.info", Gauge, "", Capture,
         [open("mode"), open("codec"), open("encoder"), open("frame.source_kind"), open("client")];
     /// Always 1; says what a capture is.
-    CAPTURE_INFO = "punktfunk.capture.info", Gauge, "", Capture, [open("label")];
+    CAPTURE_INFO = "punktfunk.capture.info", Gauge, "", Capture, [open("label"), open(attribute::RUN_ID)];
 
     /// 1 while a capture is armed.
     CAPTURE_ACTIVE = "punktfunk.capture.active", Gauge, "", Always, [];

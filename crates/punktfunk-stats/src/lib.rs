@@ -21,6 +21,7 @@ mod counters;
 mod recorder;
 mod report;
 mod session;
+mod snapshot;
 mod trace;
 
 pub use collector::Collector;
@@ -31,6 +32,7 @@ pub use report::{
     SessionReport, WindowReport,
 };
 pub use session::{FrameInfo, FrameSink, Session, SessionError, SessionInfo, SessionSpec, StageSet, StageSpec};
+pub use snapshot::{MetricSnapshot, SnapshotSender};
 pub use trace::{FrameGate, FrameTrace};
 
 /// Stages that one path may declare; the record of a frame has room for this many.

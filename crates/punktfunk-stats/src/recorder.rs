@@ -11,6 +11,7 @@ use crate::collector::Collector;
 use crate::counters::CounterState;
 use crate::report::{CaptureEvent, LiveSession};
 use crate::session::{FrameRecord, Session, SessionError, SessionShared, SessionSpec};
+use crate::snapshot::SnapshotSender;
 use crate::trace::{GateState, PERF_BIT};
 use crate::{MAX_SAMPLES, MAX_SESSIONS};
 
@@ -33,6 +34,11 @@ pub struct RecorderConfig {
     pub max_samples: usize,
     /// Sessions measured in one capture, at most [`MAX_SESSIONS`].
     pub max_sessions: usize,
+    /// Where the cumulative figures go at the end of each window, for an exporter. Default: nowhere.
+    pub snapshots: Option<SnapshotSender>,
+    /// Random for each start of the host, an attribute of `punktfunk.capture.info`: two hosts that were given one `host_id`
+    /// by mistake can be told apart by it.
+    pub run_id: String,
 }
 
 impl Default for RecorderConfig {
@@ -45,6 +51,8 @@ impl Default for RecorderConfig {
             perf: false,
             max_samples: MAX_SAMPLES,
             max_sessions: MAX_SESSIONS,
+            snapshots: None,
+            run_id: String::from("unnamed"),
         }
     }
 }

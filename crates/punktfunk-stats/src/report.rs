@@ -12,6 +12,8 @@ pub enum CaptureEvent {
     Armed {
         /// Wall time of the start.
         started: SystemTime,
+        /// Distance between the ends of two windows.
+        step: Duration,
     },
     /// A session sent its first measured frame.
     SessionJoined {
@@ -90,6 +92,9 @@ pub struct WindowReport {
     pub session_id: String,
     /// End of the window, since the start of the capture.
     pub end: Duration,
+    /// End of the step that it lies in, on the capture's own clock: the multiple of the sample interval at or after `end`.
+    /// A metrics backend holds its figures from then on.
+    pub step_end: SystemTime,
     /// Length of the window; shorter than the sample interval at the start, the end, and for sessions that come or go.
     pub length: Duration,
     /// The path's stages in order, by name; `None` where no frame of the window passed the stage.

@@ -4,11 +4,12 @@
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime};
 
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
 use proptest::prelude::*;
 use punktfunk_stats::{
     Anchor, ArmOptions, Buckets, CaptureEvent, CaptureReport, ClientFigures, Collector, Counter, DropReason, FrameGate,
-    FrameInfo, FrameSink, FrameTrace, Recorder, RecorderConfig, SessionCounters, SessionEvent, SessionInfo,
-    SessionSpec, StageSet, StageSpec, WindowReport, catalogue,
+    FrameInfo, FrameSink, FrameTrace, MetricSnapshot, Recorder, RecorderConfig, SessionCounters, SessionEvent,
+    SessionInfo, SessionSpec, SnapshotSender, StageSet, StageSpec, WindowReport, catalogue,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -182,6 +183,68 @@ fn windows_end_on_full_seconds_and_lose_nothing() {
         let host = window.host.as_ref().unwrap();
         assert_eq!((host.count, host.buckets.total(), host.p50_ns), (window.new_frames, window.new_frames, 7_000_000));
     }
+}
+
+/// How many host durations a snapshot holds.
+fn host_count(snapshot: &MetricSnapshot) -> u64 {
+    let metrics = snapshot.metrics.scope_metrics().flat_map(|scope| scope.metrics());
+    let host = metrics.filter(|metric| metric.name() == catalogue::FRAME_HOST_DURATION.name);
+    host.map(|metric| match metric.data() {
+        AggregatedMetrics::F64(MetricData::ExponentialHistogram(histogram)) => {
+            histogram.data_points().map(|point| point.count() as u64).sum::<u64>()
+        }
+        other => panic!("{other:?}"),
+    })
+    .sum()
+}
+
+#[test]
+fn every_snapshot_holds_just_the_windows_whose_steps_have_ended() {
+    let (snapshots, taken) = SnapshotSender::bounded(16);
+    let mut lab = Lab::new(RecorderConfig { snapshots: Some(snapshots), ..RecorderConfig::default() });
+    let mut staying = lab.session(&[]);
+    let mut leaving = lab.session(&[]);
+    lab.arm();
+    for _ in 0..60 {
+        staying.frame(lab.now, 5 * MS);
+        leaving.frame(lab.now, 5 * MS);
+        lab.advance(FRAME);
+    }
+    // It leaves inside the second step, whose snapshot holds its last, partial window.
+    drop(leaving);
+    for _ in 0..90 {
+        staying.frame(lab.now, 5 * MS);
+        lab.advance(FRAME);
+    }
+    lab.stop();
+    let base = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let snapshots: Vec<MetricSnapshot> = taken.try_iter().collect();
+    let stamps: Vec<_> = snapshots.iter().map(|s| s.at.duration_since(base).unwrap().as_millis()).collect();
+    assert_eq!(stamps, [1000, 2000, 3000, 3250]);
+    assert_eq!(snapshots.iter().map(|s| s.last).collect::<Vec<_>>(), [false, false, false, true]);
+    assert_eq!(snapshots[3].step_end, base + Duration::from_secs(4));
+    let windows: Vec<&WindowReport> = ["s1", "s2"].into_iter().flat_map(|session| lab.windows(session)).collect();
+    for snapshot in &snapshots {
+        let ended = windows.iter().filter(|window| window.step_end <= snapshot.step_end);
+        let frames: u64 = ended.map(|window| window.new_frames).sum();
+        assert_eq!(host_count(snapshot), frames, "at {:?}", snapshot.at);
+    }
+    assert_eq!(host_count(&snapshots[3]), 210);
+}
+
+#[test]
+fn a_capture_stopped_as_a_window_closes_stamps_its_snapshots_apart() {
+    let (snapshots, taken) = SnapshotSender::bounded(16);
+    let mut lab = Lab::new(RecorderConfig { snapshots: Some(snapshots), ..RecorderConfig::default() });
+    let mut player = lab.session(&[]);
+    lab.arm();
+    player.frame(lab.now, 5 * MS);
+    lab.advance(750 * MS);
+    player.frame(lab.now, 5 * MS);
+    lab.stop();
+    let stamps: Vec<_> = taken.try_iter().map(|s| (s.at, host_count(&s))).collect();
+    assert_eq!(stamps.len(), 2);
+    assert_eq!((stamps[1].0.duration_since(stamps[0].0).unwrap(), stamps[1].1), (MS, 2));
 }
 
 #[test]

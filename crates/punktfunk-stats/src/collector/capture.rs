@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant, SystemTime};
 
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+
 use super::attribution::nanos;
 use super::close_gate;
-use super::instruments::Instruments;
+use super::instruments::{Instruments, totals};
 use super::member::{Joined, Member, Seen};
 use crate::recorder::{Anchor, ArmOptions, RecorderConfig};
 use crate::report::{CaptureEvent, CaptureReport};
 use crate::session::{FrameRecord, SessionShared};
+use crate::snapshot::MetricSnapshot;
 use crate::trace::Stamps;
 
 /// Without a target of its own, a session's frames are late after this many frame times: one for the picture on its way,
@@ -19,6 +22,9 @@ const TARGET_FRAME_TIMES: u32 = 2;
 
 /// A first window shorter than this part of the interval is merged with the next: two frames make no rate.
 const MIN_FIRST_WINDOW: u32 = 10;
+
+/// Backends keep time stamps in whole milliseconds.
+const STAMP_RESOLUTION: Duration = Duration::from_millis(1);
 
 /// The capture that is armed.
 pub(super) struct Capture {
@@ -34,6 +40,9 @@ pub(super) struct Capture {
     truncated: bool,
     window_from: Duration,
     window_end: Instant,
+    capture_id: String,
+    /// Stamp of the last snapshot that was handed out.
+    handed_out: Option<SystemTime>,
 }
 
 impl Capture {
@@ -57,8 +66,10 @@ impl Capture {
             truncated: false,
             window_from: Duration::ZERO,
             window_end: options.anchor.monotonic + first,
+            capture_id: options.capture_id,
+            handed_out: None,
         };
-        capture.tell(CaptureEvent::Armed { started: options.anchor.wall });
+        capture.tell(CaptureEvent::Armed { started: options.anchor.wall, step: capture.config.sample_interval });
         capture
     }
 
@@ -113,13 +124,26 @@ impl Capture {
     pub(super) fn close_windows(&mut self, now: Instant) {
         while self.window_end <= now {
             let end = self.window_end - self.anchor.monotonic;
-            self.close_window(end, |joined| joined.frames.partition_point(|frame| frame.kept.end_ns < nanos(end)));
+            let metrics =
+                self.close_window(end, |joined| joined.frames.partition_point(|frame| frame.kept.end_ns < nanos(end)));
+            self.hand_out(self.step_end(), false, metrics);
             self.window_end += self.config.sample_interval;
         }
     }
 
+    /// End of the step that the open window lies in.
+    fn step_end(&self) -> SystemTime {
+        self.wall(self.window_end)
+    }
+
+    /// A moment on the capture's own clock.
+    fn wall(&self, at: Instant) -> SystemTime {
+        self.anchor.wall + at.saturating_duration_since(self.anchor.monotonic)
+    }
+
     /// Closes the open window at `end`. `take` says how many of a session's waiting frames are in it.
-    fn close_window(&mut self, end: Duration, take: impl Fn(&Joined) -> usize) {
+    fn close_window(&mut self, end: Duration, take: impl Fn(&Joined) -> usize) -> ResourceMetrics {
+        let step_end = self.step_end();
         let mut windows = Vec::new();
         let mut owners = Vec::new();
         for &index in &self.join_order {
@@ -129,10 +153,10 @@ impl Capture {
                 continue;
             }
             let count = take(joined);
-            windows.push(joined.window(&member.shared, &mut member.seen, end, count));
+            windows.push(joined.window(&member.shared, &mut member.seen, end, step_end, count));
             owners.push(index);
         }
-        self.instruments.fill_buckets(&mut windows);
+        let metrics = self.instruments.collect(&mut windows);
         for (window, index) in windows.into_iter().zip(owners) {
             self.tell_events(index);
             self.tell(CaptureEvent::Window(Box::new(window)));
@@ -146,6 +170,19 @@ impl Capture {
             }
         }
         self.window_from = end;
+        metrics
+    }
+
+    /// Gives a snapshot to the exporter, if there is one.
+    fn hand_out(&mut self, at: SystemTime, last: bool, metrics: ResourceMetrics) {
+        let Some(snapshots) = &self.config.snapshots else { return };
+        // A capture stopped right after a window closed would stamp two snapshots with one millisecond, which backends
+        // refuse.
+        let at = self.handed_out.map_or(at, |before| at.max(before + STAMP_RESOLUTION));
+        let step_end = self.step_end().max(at);
+        let capture_id = self.capture_id.clone();
+        snapshots.send(MetricSnapshot { capture_id, at, step_end, last, metrics });
+        self.handed_out = Some(at);
     }
 
     fn tell_events(&self, index: usize) {
@@ -160,6 +197,7 @@ impl Capture {
     /// A session has ended and all its records have been taken: its last, partial window closes now.
     pub(super) fn leave(&mut self, shared: &Arc<SessionShared>) {
         let Some(index) = self.members.iter().position(|member| Arc::ptr_eq(&member.shared, shared)) else { return };
+        let step_end = self.step_end();
         let member = &mut self.members[index];
         let Some(joined) = &mut member.joined else {
             // It never sent a measured frame: its place is free again.
@@ -176,10 +214,10 @@ impl Capture {
         let mut last = Vec::new();
         if !joined.frames.is_empty() {
             let count = joined.frames.len();
-            last.push(joined.window(&member.shared, &mut member.seen, at, count));
+            last.push(joined.window(&member.shared, &mut member.seen, at, step_end, count));
         }
         joined.left = true;
-        self.instruments.fill_buckets(&mut last);
+        self.instruments.collect(&mut last);
         self.tell_events(index);
         for window in last {
             self.tell(CaptureEvent::Window(Box::new(window)));
@@ -192,8 +230,9 @@ impl Capture {
     pub(super) fn finish(mut self, at: Instant) {
         self.close_windows(at);
         let duration = at.saturating_duration_since(self.anchor.monotonic);
-        self.close_window(duration, |joined| joined.frames.len());
-        let totals = self.instruments.totals();
+        let metrics = self.close_window(duration, |joined| joined.frames.len());
+        let totals = totals(&metrics);
+        self.hand_out(self.wall(at), true, metrics);
         let (generation, events, truncated) = (self.generation, self.events, self.truncated);
         let mut members: Vec<Option<Member>> = self.members.into_iter().map(Some).collect();
         let sessions = self

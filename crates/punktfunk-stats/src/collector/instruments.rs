@@ -110,6 +110,7 @@ impl Instruments {
             KeyValue::new(attribute::HOST_ID, instruments.host_id.clone()),
             KeyValue::new(attribute::CAPTURE_ID, instruments.capture_id.clone()),
             KeyValue::new("label", label.to_owned()),
+            KeyValue::new(attribute::RUN_ID, config.run_id.clone()),
         ];
         instruments.gauge(&catalogue::CAPTURE_INFO).record(1.0, &attributes);
         instruments
@@ -183,12 +184,14 @@ impl Instruments {
         }
     }
 
-    /// Takes one cumulative snapshot and fills the windows' buckets with its difference to the last one.
-    pub(super) fn fill_buckets(&mut self, windows: &mut [WindowReport]) {
-        let mut current = HashMap::new();
-        self.for_each_histogram(|key, point| {
-            current.insert(key, buckets(point));
-        });
+    /// Takes one cumulative snapshot, fills the windows' buckets with its difference to the last one, and gives it on.
+    pub(super) fn collect(&mut self, windows: &mut [WindowReport]) -> ResourceMetrics {
+        let mut snapshot = ResourceMetrics::default();
+        if let Err(error) = self.reader.collect(&mut snapshot) {
+            tracing::error!(%error, "the capture's metrics could not be collected");
+        }
+        let current: HashMap<SeriesKey, Buckets> =
+            histograms(&snapshot).map(|(key, point)| (key, buckets(point))).collect();
         let take = |metric: &Metric, session: &str, key: Option<&str>| {
             let key: SeriesKey = (metric.name, session.to_owned(), key.map(str::to_owned));
             let now = current.get(&key)?;
@@ -213,40 +216,7 @@ impl Instruments {
             }
         }
         self.previous = current;
-    }
-
-    /// Every histogram's cumulative total.
-    pub(super) fn totals(&self) -> Vec<SeriesTotal> {
-        let mut totals = Vec::new();
-        self.for_each_histogram(|(metric, session_id, key), point| {
-            totals.push(SeriesTotal { metric, session_id, key, count: point.count() as u64, sum: point.sum() });
-        });
-        totals.sort_by(|a, b| (&a.session_id, a.metric, &a.key).cmp(&(&b.session_id, b.metric, &b.key)));
-        totals
-    }
-
-    fn for_each_histogram(&self, mut visit: impl FnMut(SeriesKey, &ExponentialHistogramDataPoint<f64>)) {
-        let mut snapshot = ResourceMetrics::default();
-        if let Err(error) = self.reader.collect(&mut snapshot) {
-            tracing::error!(%error, "the capture's metrics could not be collected");
-            return;
-        }
-        for metric in snapshot.scope_metrics().flat_map(|scope| scope.metrics()) {
-            let AggregatedMetrics::F64(MetricData::ExponentialHistogram(histogram)) = metric.data() else { continue };
-            let Some(entry) = catalogue::CATALOGUE.iter().find(|entry| entry.name == metric.name()) else { continue };
-            for point in histogram.data_points() {
-                let mut session = String::new();
-                let mut key = None;
-                for pair in point.attributes() {
-                    match pair.key.as_str() {
-                        attribute::SESSION_ID => session = text(&pair.value),
-                        attribute::STAGE | attribute::POINT | attribute::FRAME_TYPE => key = Some(text(&pair.value)),
-                        _ => {}
-                    }
-                }
-                visit((entry.name, session, key), point);
-            }
-        }
+        snapshot
     }
 
     fn histogram(&mut self, metric: &Metric) -> Histogram<f64> {
@@ -362,6 +332,47 @@ impl SessionInstruments {
             self.rtt.record(rtt.as_secs_f64(), &self.base);
         }
     }
+}
+
+/// Every histogram's cumulative total in a snapshot.
+pub(super) fn totals(snapshot: &ResourceMetrics) -> Vec<SeriesTotal> {
+    let mut totals: Vec<SeriesTotal> = histograms(snapshot)
+        .map(|((metric, session_id, key), point)| SeriesTotal {
+            metric,
+            session_id,
+            key,
+            count: point.count() as u64,
+            sum: point.sum(),
+        })
+        .collect();
+    totals.sort_by(|a, b| (&a.session_id, a.metric, &a.key).cmp(&(&b.session_id, b.metric, &b.key)));
+    totals
+}
+
+/// The points of every histogram of the catalogue in a snapshot.
+fn histograms(
+    snapshot: &ResourceMetrics,
+) -> impl Iterator<Item = (SeriesKey, &ExponentialHistogramDataPoint<f64>)> + '_ {
+    let metrics = snapshot.scope_metrics().flat_map(|scope| scope.metrics());
+    let known = metrics.filter_map(|metric| {
+        let AggregatedMetrics::F64(MetricData::ExponentialHistogram(histogram)) = metric.data() else { return None };
+        let entry = catalogue::CATALOGUE.iter().find(|entry| entry.name == metric.name())?;
+        Some((entry.name, histogram))
+    });
+    known.flat_map(|(name, histogram)| {
+        histogram.data_points().map(move |point| {
+            let mut session = String::new();
+            let mut key = None;
+            for pair in point.attributes() {
+                match pair.key.as_str() {
+                    attribute::SESSION_ID => session = text(&pair.value),
+                    attribute::STAGE | attribute::POINT | attribute::FRAME_TYPE => key = Some(text(&pair.value)),
+                    _ => {}
+                }
+            }
+            ((name, session, key), point)
+        })
+    })
 }
 
 fn seconds(ns: u64) -> f64 {

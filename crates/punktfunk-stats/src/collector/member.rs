@@ -1,7 +1,7 @@
 //! What a capture holds of each session: its counters as last seen, its frames of the open window, its figures so far.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::attribution::{Attribution, QUEUE, RunningMedian, nanos};
 use super::instruments::SessionInstruments;
@@ -189,6 +189,7 @@ impl Joined {
         shared: &SessionShared,
         seen: &mut Seen,
         end: Duration,
+        step_end: SystemTime,
         count: usize,
     ) -> WindowReport {
         let frames: Vec<FrameFigures> = self.frames.drain(..count).collect();
@@ -207,6 +208,7 @@ impl Joined {
         let window = WindowReport {
             session_id: shared.id.clone(),
             end,
+            step_end,
             length: end.saturating_sub(from),
             stages: (0..names.len()).map(|i| (names[i].name, values(&|frame| frame.kept.stage_ns[i]))).collect(),
             queue: values(&|frame| Some(frame.queue_ns)),
