@@ -53,6 +53,7 @@ impl CaptureMeta {
             truncated: false,
             interrupted: false,
             pinned: false,
+            snapshot: None,
             records_lost: 0,
             verdict: None,
             host_p99_us: None,

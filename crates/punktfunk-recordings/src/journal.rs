@@ -240,7 +240,7 @@ fn recover_one(store: &Store, id: RecordingId) -> Recovered {
         meta.sessions = found.sessions;
         complete(&mut meta.sessions, &found.samples, &found.markers);
         // An interrupted capture has no totals to compare with.
-        let provenance = Provenance { source: Source::Local, verified: None, counts: Vec::new() };
+        let provenance = Provenance { source: Source::Local, verified: None, counts: Vec::new(), backend: None };
         let capture = Capture::assemble(meta, found.samples, found.markers, provenance, Vec::new());
         store.save(&capture)?;
         remove(&path).map_err(io)?;

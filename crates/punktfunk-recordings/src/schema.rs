@@ -97,6 +97,10 @@ pub struct CaptureMeta {
     /// Kept when the quota makes room.
     #[serde(default)]
     pub pinned: bool,
+    /// What became of the snapshot from the metrics backend; `null` if none was asked for. [`Provenance::backend`] says
+    /// more.
+    #[serde(default)]
+    pub snapshot: Option<SnapshotState>,
     /// Frames that were sent but not measured because a ring was full.
     #[serde(default)]
     pub records_lost: u64,
@@ -113,6 +117,18 @@ pub struct CaptureMeta {
     pub sessions: Vec<SessionMeta>,
     /// The host that measured.
     pub host: HostMeta,
+}
+
+/// What became of the snapshot of a recording from the metrics backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapshotState {
+    /// Still to be taken: until then the figures are the collector's own.
+    Pending,
+    /// The backend holds the same counts at every step; figures come from it.
+    Verified,
+    /// The figures are the collector's own, and stay.
+    Kept,
 }
 
 /// The verdict as a listing shows it.
@@ -375,7 +391,7 @@ pub enum Source {
 }
 
 /// Where the figures come from, and the proof of their counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Provenance {
     /// Source of counts, percentiles and rates.
     pub source: Source,
@@ -385,6 +401,73 @@ pub struct Provenance {
     /// Both counts, per session and stage.
     #[serde(default)]
     pub counts: Vec<CountCheck>,
+    /// How the recording was held against the metrics backend; `null` if it was not.
+    #[serde(default)]
+    pub backend: Option<BackendCheck>,
+}
+
+/// How a comparison with the metrics backend ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendOutcome {
+    /// Every count agreed at every step.
+    Verified,
+    /// Counts differ: the collector's figures stay.
+    Differs,
+    /// The backend did not hold all counts in time.
+    Incomplete,
+    /// The backend could not be asked, or refused.
+    Unavailable,
+    /// The recording has nothing that a backend could be held against.
+    NotComparable,
+}
+
+/// How a recording was held against the metrics backend.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BackendCheck {
+    /// How it ended.
+    pub outcome: BackendOutcome,
+    /// In words, with the numbers.
+    pub reason: String,
+    /// Name and version of the backend, if it said.
+    pub server: Option<String>,
+    /// Distance between two steps, ms.
+    pub step_ms: u64,
+    /// First step, ms since 1970.
+    pub from_unix_ms: u64,
+    /// Last step, ms since 1970.
+    pub to_unix_ms: u64,
+    /// The range queries, as they were sent.
+    pub queries: Vec<String>,
+    /// Fields of [`StatsSample`] whose figures come from the backend; all others are the collector's.
+    pub fields: Vec<String>,
+    /// How many counts were compared, one a step and series.
+    pub compared: u64,
+    /// How many of them differ.
+    pub differing: u64,
+    /// The first of those.
+    pub differences: Vec<Difference>,
+    /// What the backend remarked.
+    pub warnings: Vec<String>,
+    /// Time until the backend held every count, ms.
+    pub waited_ms: u64,
+    /// Time that the queries and the comparison took, ms.
+    pub took_ms: u64,
+}
+
+/// A figure that differs between collector and backend.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Difference {
+    /// The step, ms since 1970; `null` for the whole run.
+    pub step_unix_ms: Option<u64>,
+    /// The session.
+    pub session_id: String,
+    /// The series, and what of it was compared.
+    pub series: String,
+    /// What the collector counted.
+    pub local: f64,
+    /// What the backend holds; `null` if it has nothing.
+    pub backend: Option<f64>,
 }
 
 /// Two counts of the same frames.

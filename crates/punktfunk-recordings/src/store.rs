@@ -264,6 +264,32 @@ impl Store {
         Ok(Updated { meta, revision })
     }
 
+    /// Puts `capture` in the place of the recording of its id. What an operator changed meanwhile (label, note, pin) is
+    /// merged into it; a recording that was deleted meanwhile stays deleted.
+    ///
+    /// # Errors
+    /// [`GetError::NotFound`] inside of [`UpdateError::Get`] if it was deleted; on any error the file is untouched.
+    pub fn replace(&self, mut capture: Capture) -> Result<Updated, UpdateError> {
+        let id = capture.meta.id.clone();
+        let path = self.path_of(&id);
+        let _writing = lock(&self.0.writing);
+        let (bytes, _) = self.read_raw(&id)?;
+        let unreadable = |reason| UpdateError::Get(GetError::Unreadable { id: id.clone(), reason });
+        let head = head::find(&bytes).map_err(unreadable)?;
+        let foreign = |error: serde_json::Error| unreadable(Unreadable::Foreign(error.to_string()));
+        let current: CaptureMeta = serde_json::from_str(head.meta.get()).map_err(foreign)?;
+        capture.meta.label = current.label;
+        capture.meta.note = current.note;
+        capture.meta.pinned = current.pinned;
+        let mut bytes = serde_json::to_vec(&capture).map_err(foreign)?;
+        bytes.push(b'\n');
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(UpdateError::TooLarge { bytes: bytes.len(), limit: MAX_BYTES as usize });
+        }
+        let revision = write(&path, &[&bytes]).map_err(|source| UpdateError::Io { path, source })?;
+        Ok(Updated { meta: capture.meta, revision })
+    }
+
     /// Deletes a recording, or whatever bears its name, if it is still in the state `expected`; in any state without.
     ///
     /// # Errors

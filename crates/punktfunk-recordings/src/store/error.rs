@@ -89,8 +89,8 @@ pub enum UpdateError {
         /// The revision as it is now.
         current: Revision,
     },
-    /// Label and note are too long.
-    #[error("the recording's metadata would have {bytes} bytes, more than the {limit} that are allowed")]
+    /// It would be larger than a recording, or its metadata larger than a head, may be.
+    #[error("the change would leave {bytes} bytes where at most {limit} are allowed")]
     TooLarge {
         /// Its size.
         bytes: usize,

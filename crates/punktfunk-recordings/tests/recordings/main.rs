@@ -4,6 +4,7 @@
 mod export;
 mod fixture;
 mod journal;
+mod replace;
 mod store;
 mod summary;
 mod verdict;
