@@ -15,13 +15,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
 mod convert;
+mod feed;
 mod journal;
 mod run;
 mod service;
 mod status;
 
+pub use feed::{Cursor, Feed};
 pub use run::assemble;
-pub use service::{CaptureService, Cursor, Feed};
+pub use service::CaptureService;
 pub use status::{
     CaptureState, LiveCapture, LiveEvent, LiveSession, MarkerError, StartError, StartRequest, Started, StatsStatus,
     StopError,

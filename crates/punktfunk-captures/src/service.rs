@@ -11,6 +11,7 @@ use punktfunk_stats::{Anchor, ArmOptions, CaptureEvent, Recorder};
 use tokio::sync::watch;
 
 use crate::convert;
+use crate::feed::{Cursor, Feed};
 use crate::journal::JournalWriter;
 use crate::run::{Heard, Run};
 use crate::status::{
@@ -97,39 +98,6 @@ impl std::fmt::Debug for CaptureService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CaptureService").field("status", &self.status()).finish_non_exhaustive()
     }
-}
-
-/// A place in the running capture's log, as text `<id>/<n>`: events before the `n`-th are known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cursor {
-    id: String,
-    next: usize,
-}
-
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.id, self.next)
-    }
-}
-
-impl std::str::FromStr for Cursor {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (id, next) = text.rsplit_once('/').unwrap_or(("", text));
-        Ok(Self { id: id.to_owned(), next: next.parse()? })
-    }
-}
-
-/// What came after a [`Cursor`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct Feed {
-    /// The service's state now.
-    pub status: StatsStatus,
-    /// Each event with the cursor that stands behind it.
-    pub events: Vec<(Cursor, LiveEvent)>,
-    /// Behind the last event.
-    pub cursor: Cursor,
 }
 
 impl CaptureService {

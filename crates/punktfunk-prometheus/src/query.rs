@@ -1,0 +1,172 @@
+//! PromQL over a capture's series. Every name comes from the catalogue of `punktfunk-stats`.
+//!
+//! A capture has a meter provider of its own, so its series begin at nothing and are found by `capture_id`. Points are
+//! stamped with the very end of their step, so that a query at the end of a step sees that step's state and no later one.
+
+use punktfunk_stats::catalogue::{self, Metric, attribute};
+
+/// The histograms that a recording holds, told apart by their labels alone: `stage`, `point`, or neither (host).
+pub const DISTRIBUTIONS: [&Metric; 3] =
+    [&catalogue::FRAME_STAGE_DURATION, &catalogue::FRAME_HOST_DURATION, &catalogue::FRAME_INTERVAL];
+
+/// The counters that a recording holds.
+pub const COUNTERS: [&Metric; 10] = [
+    &catalogue::FRAME_SENT,
+    &catalogue::FRAME_LATE,
+    &catalogue::FRAME_STUTTER,
+    &catalogue::FRAME_DROPPED,
+    &catalogue::PACKET_SENT,
+    &catalogue::PACKET_SEND_DROPPED,
+    &catalogue::PACKET_LOST,
+    &catalogue::FEC_RECOVERED,
+    &catalogue::NETWORK_IO,
+    &catalogue::RECOVERY_REQUESTED,
+];
+
+/// The gauges that a recording holds.
+pub const GAUGES: [&Metric; 2] = [&catalogue::ENCODER_TARGET_RATE, &catalogue::SESSION_RTT];
+
+/// Label under which queries of several metrics keep a metric's name.
+pub const METRIC: &str = "metric";
+
+/// Quantiles that a sample shows.
+pub const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
+
+/// Labels that tell a capture's series apart, beside [`METRIC`].
+const KEYS: [&str; 7] = [
+    attribute::SESSION_ID,
+    attribute::STAGE,
+    attribute::POINT,
+    attribute::FRAME_ORIGIN,
+    attribute::REASON,
+    attribute::KIND,
+    attribute::TYPE,
+];
+
+/// One capture's window in a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window<'a> {
+    /// The installation.
+    pub host_id: &'a str,
+    /// The capture.
+    pub capture_id: &'a str,
+    /// Distance between two steps, ms.
+    pub step_ms: u64,
+}
+
+impl Window<'_> {
+    /// Cumulative counts of stages and host, at one instant: the run's totals, once it has ended.
+    pub fn totals(&self) -> String {
+        let select = self.select(&DISTRIBUTIONS[..2]);
+        format!("sum by ({}) (histogram_count({select}))", keys())
+    }
+
+    /// How many frames each step counted.
+    pub fn counts(&self) -> String {
+        format!("sum by ({}) (histogram_count({}))", keys(), self.step(&self.select(&DISTRIBUTIONS)))
+    }
+
+    /// A quantile of each step's distribution, seconds.
+    pub fn quantile(&self, q: f64) -> String {
+        format!("histogram_quantile({q}, sum by ({}) ({}))", keys(), self.step(&self.select(&DISTRIBUTIONS)))
+    }
+
+    /// All of [`QUANTILES`] at a third of the cost, told apart by label `q`. Needs a Prometheus with
+    /// `--enable-feature=promql-experimental-functions`.
+    pub fn quantiles(&self) -> String {
+        let [a, b, c] = QUANTILES;
+        let step = self.step(&self.select(&DISTRIBUTIONS));
+        format!("histogram_quantiles(sum by ({}) ({step}), \"q\", {a}, {b}, {c})", keys())
+    }
+
+    /// What each step added to the counters.
+    pub fn counters(&self) -> String {
+        let named = |offset: &str| named(&format!("{}{offset}", self.select(&COUNTERS)));
+        let step = difference(&named(""), &named(&format!(" offset {}ms", self.step_ms)));
+        format!("sum by ({METRIC}, {}) ({step})", keys())
+    }
+
+    /// The gauges at each step.
+    pub fn gauges(&self) -> String {
+        format!("max by ({METRIC}, {}) ({})", keys(), named(&self.select(&GAUGES)))
+    }
+
+    /// Every run and capture that exported under this host's id during the last `ms` before an instant.
+    pub fn exporters(&self, ms: u64) -> String {
+        let info = catalogue::CAPTURE_INFO.prometheus_name();
+        let host = label(attribute::HOST_ID);
+        let by = [label(attribute::RUN_ID), label(attribute::CAPTURE_ID)].join(", ");
+        format!("count by ({by}) (last_over_time({info}{{{host}={}}}[{ms}ms]))", quoted(self.host_id))
+    }
+
+    /// All series of these metrics that belong to the capture.
+    fn select(&self, metrics: &[&Metric]) -> String {
+        let names: Vec<String> = metrics.iter().map(|metric| metric.prometheus_name()).collect();
+        format!(
+            "{{__name__=~{},{}={},{}={}}}",
+            quoted(&names.join("|")),
+            label(attribute::HOST_ID),
+            quoted(self.host_id),
+            label(attribute::CAPTURE_ID),
+            quoted(self.capture_id)
+        )
+    }
+
+    /// What happened in each step: the difference to the step before, or everything where there was none.
+    fn step(&self, selector: &str) -> String {
+        difference(selector, &format!("{selector} offset {}ms", self.step_ms))
+    }
+}
+
+fn difference(now: &str, before: &str) -> String {
+    format!("({now} - ({before})) or {now}")
+}
+
+/// Keeps the metric's name as a label, which arithmetic would drop.
+fn named(selector: &str) -> String {
+    format!("label_replace({selector}, \"{METRIC}\", \"$1\", \"__name__\", \"(.+)\")")
+}
+
+fn keys() -> String {
+    KEYS.map(label).join(", ")
+}
+
+/// The label that Prometheus makes of an attribute.
+pub fn label(attribute: &str) -> String {
+    attribute.replace('.', "_")
+}
+
+/// A PromQL string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_a_difference_or_all_there_is() {
+        let window = Window { host_id: "h", capture_id: "c", step_ms: 1000 };
+        let select = r#"{__name__=~"punktfunk_frame_stage_duration_seconds|punktfunk_frame_host_duration_seconds|punktfunk_frame_interval_seconds",host_id="h",capture_id="c"}"#;
+        let by = "session_id, stage, point, frame_origin, reason, kind, type";
+        assert_eq!(
+            window.counts(),
+            format!("sum by ({by}) (histogram_count(({select} - ({select} offset 1000ms)) or {select}))")
+        );
+    }
+
+    #[test]
+    fn a_hostile_host_id_stays_a_string() {
+        assert_eq!(quoted("a\"} or up{\\\n"), r#""a\"} or up{\\\n""#);
+    }
+}
