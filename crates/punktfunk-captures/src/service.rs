@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use punktfunk_recordings::store::SaveError;
-use punktfunk_recordings::{Capture, CaptureMeta, HostMeta, JournalEntry, Marker, RecordingId, Store};
+use punktfunk_recordings::{Capture, CaptureMeta, HostMeta, JournalEntry, Marker, RecordingId, SnapshotState, Store};
 use punktfunk_stats::{Anchor, ArmOptions, CaptureEvent, Recorder};
 use tokio::sync::watch;
 
@@ -14,6 +14,7 @@ use crate::convert;
 use crate::feed::{Cursor, Feed};
 use crate::journal::JournalWriter;
 use crate::run::{Heard, Run};
+use crate::snapshots::{SnapshotError, SnapshotStatus, Snapshots, Snapshotter};
 use crate::status::{
     CaptureState, LiveCapture, LiveEvent, LiveSession, MarkerError, StartError, StartRequest, Started, StatsStatus,
     StopError,
@@ -81,6 +82,7 @@ struct Inner {
     store: Store,
     host: HostMeta,
     latency_target: Option<Duration>,
+    snapshots: Snapshots,
     state: Mutex<State>,
     /// Signalled whenever the phase changes.
     turned: Condvar,
@@ -102,8 +104,14 @@ impl std::fmt::Debug for CaptureService {
 
 impl CaptureService {
     /// Puts the service together. `latency_target`: host duration above which a frame is late; two frame times of each
-    /// session if `None`.
-    pub fn new(recorder: Recorder, store: Store, host: HostMeta, latency_target: Option<Duration>) -> Self {
+    /// session if `None`. `backend`: what saved recordings are held against, if anything.
+    pub fn new(
+        recorder: Recorder,
+        store: Store,
+        host: HostMeta,
+        latency_target: Option<Duration>,
+        backend: Option<Arc<dyn Snapshotter>>,
+    ) -> Self {
         let state = State {
             phase: Phase::Idle { last: None },
             ended: (0, Ok(None)),
@@ -111,14 +119,18 @@ impl CaptureService {
             last_recording: None,
             closed: false,
         };
+        let changed = watch::Sender::new(0);
+        let tell = changed.clone();
+        let snapshots = Snapshots::start(store.clone(), backend, move || bump(&tell));
         let inner = Inner {
             recorder,
             store,
             host,
             latency_target,
+            snapshots,
             state: Mutex::new(state),
             turned: Condvar::new(),
-            changed: watch::Sender::new(0),
+            changed,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -194,6 +206,7 @@ impl CaptureService {
     /// Like [`stop`](Self::stop).
     pub fn shut_down(&self) -> Result<Option<CaptureMeta>, StopError> {
         self.inner.state.lock().closed = true;
+        self.inner.snapshots.close();
         self.stop()
     }
 
@@ -231,6 +244,14 @@ impl CaptureService {
     /// A counter that moves with every change, for fronts that wait for one without blocking.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.inner.changed.subscribe()
+    }
+
+    /// Asks for a snapshot of a saved recording from the metrics backend; it is taken behind this call.
+    ///
+    /// # Errors
+    /// Without a backend, or when the recording cannot be read or is verified already.
+    pub fn take_snapshot(&self, id: &RecordingId) -> Result<SnapshotStatus, SnapshotError> {
+        self.inner.snapshots.request(id)
     }
 
     /// Sets a marker in the running capture.
@@ -349,7 +370,10 @@ impl Inner {
             self.turn();
             return;
         };
-        let capture = Box::new(run.finish(&report));
+        let mut capture = Box::new(run.finish(&report));
+        if self.snapshots.has_backend() && !capture.provenance.counts.is_empty() {
+            capture.meta.snapshot = Some(SnapshotState::Pending);
+        }
         state.phase = Phase::Saving { run };
         drop(state);
         self.turn();
@@ -394,6 +418,11 @@ impl Inner {
                 )
             }
         };
+        if let Ok(Some(meta)) = &outcome
+            && meta.snapshot.is_some()
+        {
+            self.snapshots.push(id.clone());
+        }
         let mut state = self.state.lock();
         if let Phase::Saving { run } = state.phase.take() {
             state.phase = match unsaved {
@@ -425,6 +454,7 @@ impl Inner {
         let mut status = StatsStatus {
             live_sessions: self.recorder.sessions().len(),
             last_recording: state.last_recording.clone(),
+            snapshot: self.snapshots.status(),
             ..StatsStatus::default()
         };
         if let Some(run) = state.phase.run().filter(|_| !state.phase.is_idle()) {
@@ -462,7 +492,7 @@ impl Inner {
 
     /// Tells the fronts that something is new.
     fn tell(&self) {
-        self.changed.send_modify(|changes| *changes = changes.wrapping_add(1));
+        bump(&self.changed);
     }
 
     /// Tells everybody that the phase has changed.
@@ -470,6 +500,10 @@ impl Inner {
         self.turned.notify_all();
         self.tell();
     }
+}
+
+fn bump(changed: &watch::Sender<u64>) {
+    changed.send_modify(|changes| *changes = changes.wrapping_add(1));
 }
 
 fn entry(event: &LiveEvent) -> JournalEntry {

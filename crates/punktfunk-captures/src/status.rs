@@ -7,6 +7,8 @@ use punktfunk_recordings::{CaptureKind, Marker, RecordingId, StatsSample};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::snapshots::SnapshotStatus;
+
 /// Longest delay and longest limit that can be asked for: a day.
 pub(crate) const MAX_SECONDS: u32 = 86_400;
 
@@ -186,6 +188,8 @@ pub struct StatsStatus {
     pub records_lost: u64,
     /// Why the last run could not be written.
     pub unsaved_reason: Option<String>,
+    /// The snapshot from the metrics backend that is being taken or waits; `null` if none is.
+    pub snapshot: Option<SnapshotStatus>,
     /// The recording that was saved last since the host started.
     #[schema(value_type = Option<String>)]
     pub last_recording: Option<RecordingId>,

@@ -34,7 +34,7 @@ fn host() -> Host {
     let recorder = Recorder::spawn(config).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), StoreOptions::default()).unwrap();
-    let service = CaptureService::new(recorder.clone(), store, HostMeta::default(), None);
+    let service = CaptureService::new(recorder.clone(), store, HostMeta::default(), None, None);
     Host { service, recorder, dir }
 }
 

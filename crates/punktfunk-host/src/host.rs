@@ -107,7 +107,7 @@ impl Host {
         }
         warn_of_eviction(&store);
         let captures =
-            CaptureService::new(recorder.clone(), store, host_meta(host_id), config.captures.latency_target());
+            CaptureService::new(recorder.clone(), store, host_meta(host_id), config.captures.latency_target(), None);
 
         let identity = Identity::load_or_create(directory, IDENTITY)?;
         let clients = ClientStore::open(directory)?;

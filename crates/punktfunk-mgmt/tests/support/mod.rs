@@ -126,7 +126,7 @@ pub fn host(directory: &Path, limits: RequestLimits, window: Duration) -> (AppSt
     let meta = HostMeta { id: "test".into(), version: "0.0.0".into(), os: "linux".into(), cpu: None, cpus: None };
     let pairing = Arc::new(Desk::default());
     let state = AppState {
-        captures: CaptureService::new(recorder.clone(), store, meta, None),
+        captures: CaptureService::new(recorder.clone(), store, meta, None, None),
         pairing: Arc::clone(&pairing) as Arc<dyn Pairing>,
         tokens: Arc::new(Tokens::load_or_create(directory).unwrap()),
         requests: RequestCounts::default(),
