@@ -1,7 +1,17 @@
-//! What tests share: a lossy link in virtual time, the same for the same seed.
+//! What tests share: a lossy link in virtual time, the same for the same seed; real servers (Prometheus, an OpenTelemetry
+//! Collector) on free loopback ports with the configuration of `deploy/`.
 //!
-//! Not for production code: it holds everything in memory and trusts its caller.
+//! Not for production code: it holds everything in memory, trusts its caller, and panics where a test should fail.
 
 pub mod link;
 
+mod collector;
+mod http;
+mod process;
+mod prometheus;
+mod tools;
+
+pub use collector::Collector;
 pub use link::{Link, LinkConfig, LinkTally};
+pub use prometheus::{Prometheus, PrometheusOptions};
+pub use tools::{ToolSet, promtool, tools};
