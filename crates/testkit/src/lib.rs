@@ -1,5 +1,5 @@
 //! What tests share: a lossy link in virtual time, the same for the same seed; real servers (Prometheus, an OpenTelemetry
-//! Collector) on free loopback ports with the configuration of `deploy/`; an HTTP server that misbehaves.
+//! Collector, a Thanos cluster) on free loopback ports with the configuration of `deploy/`; an HTTP server that misbehaves.
 //!
 //! Not for production code: it holds everything in memory, trusts its caller, and panics where a test should fail.
 
@@ -10,10 +10,12 @@ mod http;
 mod misbehaving;
 mod process;
 mod prometheus;
+mod thanos;
 mod tools;
 
 pub use collector::Collector;
 pub use link::{Link, LinkConfig, LinkTally};
 pub use misbehaving::{Behaviour, Misbehaving, Request, Rewrite};
 pub use prometheus::{Prometheus, PrometheusOptions};
+pub use thanos::Thanos;
 pub use tools::{ToolSet, promtool, tools};

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use testkit::{Collector, Prometheus, PrometheusOptions, ToolSet, promtool, tools};
+use testkit::{Collector, Prometheus, PrometheusOptions, Thanos, ToolSet, promtool, tools};
 
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
 
@@ -174,4 +174,19 @@ fn a_server_ends_with_the_process_that_started_it() {
     helper.kill().unwrap();
     helper.wait().unwrap();
     eventually("nobody answers", || ureq::get(url().unwrap()).call().is_err());
+}
+
+#[test]
+#[ignore = "make test-cluster: Thanos takes minutes to build"]
+fn a_cluster_answers_after_one_of_three_nodes_is_killed() {
+    let Some(_) = tools(ToolSet::Thanos) else { return };
+    let thanos = Thanos::start();
+    let at = now();
+    assert_eq!(write_gauge(&thanos.otlp_url(0), "punktfunk.test.before", 1.0, at), 200);
+    thanos.kill(1);
+    assert_eq!(write_gauge(&thanos.otlp_url(0), "punktfunk.test.after", 1.0, at), 200);
+    eventually("both samples are there, once each", || {
+        let answer = thanos.query(r#"{__name__=~"punktfunk_test_.*"}"#, Some(at.as_secs_f64() + 1.0));
+        answer["status"] == "success" && values(&answer) == ["1", "1"]
+    });
 }
