@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`. `make help` lists the rest.
 #
 # Everything is built with the release profile, so that run, lint and tests share one build of the dependencies.
-.PHONY: run test fmt lint bench openapi help drift docs unit api-checks setup-run setup-test
+.PHONY: run test test-cluster fmt lint bench openapi help drift docs unit api-checks setup-run setup-test
 
 CARGO ?= cargo
 HOST := target/release/punktfunk-host
@@ -17,6 +17,10 @@ run: setup-run ## Builds the host and plays the demo: a ten-second capture with 
 
 test: setup-test lint unit docs drift api-checks ## Everything: format, lints, licences, tests, documentation, drift, API checks.
 	@echo "all checks passed"
+
+test-cluster: setup-test ## The tests against a Thanos cluster of three receivers; its first build is long.
+	@scripts/tools thanos
+	$(CARGO) test $(WORKSPACE) -- --ignored cluster
 
 setup-run:
 	@scripts/setup run

@@ -1,7 +1,21 @@
-//! What tests share: a lossy link in virtual time, the same for the same seed.
+//! What tests share: a lossy link in virtual time, the same for the same seed; real servers (Prometheus, an OpenTelemetry
+//! Collector, a Thanos cluster) on free loopback ports with the configuration of `deploy/`; an HTTP server that misbehaves.
 //!
-//! Not for production code: it holds everything in memory and trusts its caller.
+//! Not for production code: it holds everything in memory, trusts its caller, and panics where a test should fail.
 
 pub mod link;
 
+mod collector;
+mod http;
+mod misbehaving;
+mod process;
+mod prometheus;
+mod thanos;
+mod tools;
+
+pub use collector::Collector;
 pub use link::{Link, LinkConfig, LinkTally};
+pub use misbehaving::{Behaviour, Misbehaving, Request, Rewrite};
+pub use prometheus::{Prometheus, PrometheusOptions};
+pub use thanos::Thanos;
+pub use tools::{ToolSet, promtool, tools};

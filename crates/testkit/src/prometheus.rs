@@ -1,0 +1,170 @@
+//! A real Prometheus with the configuration of `deploy/prometheus`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::http;
+use crate::process::{Process, arguments, free_port, path_argument};
+use crate::tools::{ToolSet, deployed, tool};
+
+/// What is scraped in production.
+const TARGETS: &str = r#"targets: ["127.0.0.1:47990"]"#;
+
+/// How one differs from what people run; by default in nothing but that no host is scraped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrometheusOptions {
+    /// `--enable-feature=promql-experimental-functions`: `histogram_quantiles`.
+    pub experimental_functions: bool,
+    /// `--web.enable-admin-api`: [`Prometheus::delete_series`].
+    pub admin_api: bool,
+    /// How long samples are kept, in whole seconds; the server's own default if there is none.
+    pub retention: Option<Duration>,
+    /// Address of the host that is scraped, and the token that opens its `/metrics`.
+    pub scrape: Option<(String, String)>,
+    /// Further flags.
+    pub flags: Vec<String>,
+    /// What to replace in the configuration, and by what. Each must stand there exactly once.
+    pub config_edits: Vec<(String, String)>,
+}
+
+/// The server, on a loopback port and in a directory of its own; ends when dropped, or with the process that started it.
+#[derive(Debug)]
+pub struct Prometheus {
+    process: Process,
+    url: String,
+    dir: TempDir,
+}
+
+impl Prometheus {
+    /// Starts it and waits until it is ready: some tenths of a second.
+    ///
+    /// # Panics
+    ///
+    /// If it is not built ([`tools`](crate::tools) tells), or does not take the configuration.
+    pub fn start(options: &PrometheusOptions) -> Self {
+        let dir = tempfile::tempdir().expect("there is room for a directory");
+        let (target, token) = match &options.scrape {
+            Some((address, token)) => (format!("targets: [{address:?}]"), token.as_str()),
+            None => ("targets: []".to_owned(), ""),
+        };
+        let config =
+            fs::read_to_string(deployed("prometheus/prometheus.yml")).expect("the configuration is checked in");
+        let config = edit(config, TARGETS, &target);
+        let config = options.config_edits.iter().fold(config, |config, (from, to)| edit(config, from, to));
+        write(dir.path(), "prometheus.yml", &config);
+        write(dir.path(), "read-token", token);
+
+        let address = format!("127.0.0.1:{}", free_port());
+        let url = format!("http://{address}");
+        let listen = format!("--web.listen-address={address}");
+        let mut flags = arguments([listen.as_str(), "--web.enable-otlp-receiver"]);
+        flags.push(path_argument("config.file", &dir.path().join("prometheus.yml")));
+        flags.push(path_argument("storage.tsdb.path", &dir.path().join("data")));
+        if options.experimental_functions {
+            flags.push("--enable-feature=promql-experimental-functions".into());
+        }
+        if options.admin_api {
+            flags.push("--web.enable-admin-api".into());
+        }
+        if let Some(retention) = options.retention {
+            flags.push(format!("--storage.tsdb.retention.time={}s", retention.as_secs()).into());
+        }
+        flags.extend(options.flags.iter().map(Into::into));
+
+        let program = tool(ToolSet::Prometheus, "prometheus");
+        let process = Process::start(program, flags, dir.path().join("log"), || is_ready(&url));
+        Self { process, url, dir }
+    }
+
+    /// `http://127.0.0.1:PORT`; the same after a restart.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where OTLP over HTTP takes metrics, in full.
+    pub fn otlp_url(&self) -> String {
+        format!("{}/api/v1/otlp/v1/metrics", self.url)
+    }
+
+    /// The directory with `prometheus.yml`, `read-token` and `data/`.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// SIGKILL; it is gone when this returns.
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same port and data, killing it first if it runs; ready when this returns.
+    pub fn restart(&self) {
+        self.process.run(|| is_ready(&self.url));
+    }
+
+    /// SIGSTOP: it takes connections and does not answer.
+    pub fn stop_signal(&self) {
+        self.process.signal(Signal::SIGSTOP);
+    }
+
+    /// SIGCONT.
+    pub fn cont_signal(&self) {
+        self.process.signal(Signal::SIGCONT);
+    }
+
+    /// The whole answer to an instant query, errors and warnings included; `time` in seconds since 1970, or now.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer, or not with JSON.
+    pub fn query(&self, promql: &str, time: Option<f64>) -> Value {
+        query(&self.url, promql, time)
+    }
+
+    /// Deletes the series that a selector names. Needs [`PrometheusOptions::admin_api`].
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer, or refuses.
+    pub fn delete_series(&self, selector: &str) {
+        let answer = http::post(&format!("{}/api/v1/admin/tsdb/delete_series", self.url), &[("match[]", selector)]);
+        let answer = answer.expect("prometheus answers");
+        assert_eq!(answer.status, 204, "{answer:?}");
+    }
+
+    /// `promtool`, to be given its arguments.
+    pub fn promtool(&self) -> Command {
+        Command::new(tool(ToolSet::Prometheus, "promtool"))
+    }
+}
+
+/// An instant query at whatever speaks Prometheus' API below `url`.
+pub(crate) fn query(url: &str, promql: &str, time: Option<f64>) -> Value {
+    let time = time.map(|time| time.to_string());
+    let mut fields = vec![("query", promql)];
+    fields.extend(time.as_deref().map(|time| ("time", time)));
+    http::post(&format!("{url}/api/v1/query"), &fields).expect("the server answers").json()
+}
+
+fn is_ready(url: &str) -> bool {
+    http::is_ok(&format!("{url}/-/ready"))
+}
+
+fn edit(config: String, from: &str, to: &str) -> String {
+    assert_eq!(config.matches(from).count(), 1, "{from:?} does not stand once in the configuration:\n{config}");
+    config.replace(from, to)
+}
+
+fn write(dir: &Path, name: &str, text: &str) {
+    fs::write(dir.join(name), text).expect("there is room for a small file");
+}
