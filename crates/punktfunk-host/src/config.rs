@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use punktfunk_prometheus::PrometheusConfig;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -88,6 +89,22 @@ pub const KEYS: &[Key] = &[
         "0",
         "Host duration above which a frame is late; 0 is two frame times",
     ),
+    key(
+        "prometheus.url",
+        Shape::Text,
+        "none",
+        "Prometheus (or anything with its query API) that recordings are held against; OTLP goes there too unless otlp.endpoint says otherwise",
+    ),
+    key("prometheus.headers", Shape::List, "none", "name=value, sent with every query: a token, a tenant"),
+    key("prometheus.ca_file", Shape::Text, "the system's", "Certificates (PEM) to trust instead of the system's"),
+    key(
+        "prometheus.settle_timeout_ms",
+        Shape::Number,
+        "30000",
+        "How long a snapshot waits until the backend holds every count",
+    ),
+    key("prometheus.query_timeout_ms", Shape::Number, "30000", "Limit of one query"),
+    key("prometheus.parallel_queries", Shape::Number, "2", "Queries under way at once"),
     key("perf", Shape::Switch, "false", "Log each second's stage figures, armed or not"),
 ];
 
@@ -105,6 +122,8 @@ pub struct HostConfig {
     pub encoder: EncoderConfig,
     /// Recordings.
     pub captures: CapturesConfig,
+    /// The metrics backend that recordings are held against.
+    pub prometheus: PrometheusConfig,
     /// Log each second's stage figures.
     pub perf: bool,
 }
@@ -341,6 +360,9 @@ fn read(table: Table, path: &Path) -> Result<HostConfig, ConfigError> {
         ("source.width", u64::from(config.source.width), 64, 7680),
         ("source.height", u64::from(config.source.height), 64, 4320),
         ("encoder.max_bitrate_kbps", config.encoder.max_bitrate_kbps, 100, 1_000_000),
+        ("prometheus.settle_timeout_ms", config.prometheus.settle_timeout_ms, 0, 3_600_000),
+        ("prometheus.query_timeout_ms", config.prometheus.query_timeout_ms, 100, 3_600_000),
+        ("prometheus.parallel_queries", config.prometheus.parallel_queries as u64, 1, 16),
     ];
     for (name, value, least, most) in limits {
         if value < least || value > most {
@@ -434,6 +456,8 @@ mod tests {
             let text = match (key.path, key.shape) {
                 ("mgmt.bind" | "native.bind", _) => "127.0.0.1:9",
                 ("source.kind", _) => "x11",
+                ("prometheus.headers", _) => "name=value",
+                ("prometheus.parallel_queries", _) => "4",
                 (_, Shape::Number) => "128",
                 (_, Shape::Switch) => "true",
                 _ => "text",

@@ -59,6 +59,9 @@ pub enum HostError {
     /// TLS of the management API.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The metrics backend.
+    #[error(transparent)]
+    Backend(#[from] punktfunk_prometheus::ConfigError),
     /// The management API.
     #[error("management API: {0}; set mgmt.bind")]
     Management(#[from] ServeError),
@@ -96,8 +99,12 @@ impl Host {
     pub async fn start(config: &HostConfig, directory: &Path) -> Result<Self, HostError> {
         make_directory(directory)?;
         let host_id = host_id(directory)?;
-        let recorder_config =
-            RecorderConfig { host_id: host_id.clone(), perf: config.perf, ..RecorderConfig::default() };
+        let recorder_config = RecorderConfig {
+            host_id: host_id.clone(),
+            run_id: uuid::Uuid::new_v4().to_string(),
+            perf: config.perf,
+            ..RecorderConfig::default()
+        };
         let recorder = Recorder::spawn(recorder_config)?;
 
         let options = StoreOptions { quota_bytes: config.captures.quota_bytes() };
@@ -106,8 +113,9 @@ impl Host {
             report(&recovered);
         }
         warn_of_eviction(&store);
+        let backend = crate::backend::connect(&config.prometheus)?;
         let captures =
-            CaptureService::new(recorder.clone(), store, host_meta(host_id), config.captures.latency_target(), None);
+            CaptureService::new(recorder.clone(), store, host_meta(host_id), config.captures.latency_target(), backend);
 
         let identity = Identity::load_or_create(directory, IDENTITY)?;
         let clients = ClientStore::open(directory)?;

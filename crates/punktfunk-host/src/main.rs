@@ -1,6 +1,7 @@
 //! The host's binary: configuration, wiring, and the commands.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
+mod backend;
 mod cli;
 mod config;
 mod ctl;

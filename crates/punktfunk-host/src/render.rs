@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use punktfunk_captures::{CaptureState, StatsStatus};
+use punktfunk_captures::{CaptureState, SnapshotPhase, StatsStatus};
 use punktfunk_recordings::summary::{Figures, StageSummary};
-use punktfunk_recordings::{Capture, CaptureKind, CaptureMeta, StatsSample};
+use punktfunk_recordings::{Capture, CaptureKind, CaptureMeta, SnapshotState, StatsSample};
 
 /// A table whose first column is text and whose others are figures, aligned right; the last one may be text again.
 struct Table {
@@ -113,7 +113,24 @@ pub fn capture(capture: &Capture) -> String {
         .ok();
     }
     writeln!(out, "\n  Verdict: {}", capture.summary.verdict.text).ok();
+    if let Some(text) = provenance(capture) {
+        writeln!(out, "  {text}").ok();
+    }
     out
+}
+
+/// Where the figures come from, if a metrics backend was asked.
+fn provenance(capture: &Capture) -> Option<String> {
+    let check = capture.provenance.backend.as_ref();
+    let server = check.and_then(|check| check.server.as_deref()).unwrap_or("the metrics backend");
+    let reason = check.map_or("", |check| check.reason.as_str());
+    Some(match capture.meta.snapshot? {
+        SnapshotState::Pending => {
+            "Figures: the collector's; a snapshot from the metrics backend is still to be taken".to_owned()
+        }
+        SnapshotState::Verified => format!("Figures: from {server}, held against the collector: {}", printable(reason)),
+        SnapshotState::Kept => format!("Figures: the collector's, not those of {server}: {}", printable(reason)),
+    })
 }
 
 fn figures(figures: &Figures, out: &mut String) {
@@ -183,6 +200,7 @@ pub fn status(status: &StatsStatus) -> String {
     let elapsed = status.elapsed_ms.unwrap_or(0) as f64 / 1e3;
     let live = status.live_sessions;
     match status.state {
+        CaptureState::Idle if status.snapshot.is_some() => snapshot(status),
         CaptureState::Idle => match &status.last_recording {
             Some(last) => format!("idle, {live} sessions streaming; last recording {last}"),
             None => format!("idle, {live} sessions streaming"),
@@ -200,6 +218,18 @@ pub fn status(status: &StatsStatus) -> String {
             format!("{id} is stopped and not saved: {reason}. Mend that and stop again")
         }
     }
+}
+
+fn snapshot(status: &StatsStatus) -> String {
+    let Some(snapshot) = &status.snapshot else { return String::new() };
+    let (id, done, total) = (&snapshot.id, snapshot.done, snapshot.total);
+    let what = match snapshot.phase {
+        SnapshotPhase::Queued => "waits for its snapshot".to_owned(),
+        SnapshotPhase::Waiting => format!("is saved; the metrics backend holds {done} of {total} counts"),
+        SnapshotPhase::Querying => format!("is saved; {done} of {total} queries to the metrics backend answered"),
+        SnapshotPhase::Storing => "is saved; its snapshot is being stored".to_owned(),
+    };
+    format!("idle, {} sessions streaming; {id} {what}", status.live_sessions)
 }
 
 /// One window as a line of `ctl watch`.

@@ -38,6 +38,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
             recordings::stats_recording_update,
             recordings::stats_recording_delete
         ))
+        .routes(routes!(recordings::stats_recording_snapshot))
         .routes(routes!(download::stats_recording_summary))
         .routes(routes!(download::stats_recording_csv))
         .routes(routes!(clients::pair_requests_list, clients::pair))

@@ -73,6 +73,11 @@ pub enum Recordings {
         /// Its id
         id: String,
     },
+    /// Hold one against the metrics backend, as long as that has its window
+    Resnapshot {
+        /// Its id
+        id: String,
+    },
     /// Delete one
     Delete {
         /// Its id
@@ -186,6 +191,12 @@ async fn ask(client: &Client, command: Command) -> Result<(Answer, String), CtlE
         Command::Recordings(Recordings::Show { id }) => {
             let answer = client.get(&format!("{}?distributions=false", recording(&id))).await?;
             let text = render::capture(&answer.parse::<Capture>()?);
+            (answer, text)
+        }
+        Command::Recordings(Recordings::Resnapshot { id }) => {
+            let answer = client.post(&format!("{}/snapshot", recording(&id)), &json!({})).await?;
+            let text =
+                format!("the snapshot is taken; see ctl status, then ctl recordings show {}\n", render::printable(&id));
             (answer, text)
         }
         Command::Recordings(Recordings::Delete { id }) => {

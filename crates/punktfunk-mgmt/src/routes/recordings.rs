@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use punktfunk_captures::{SnapshotError, SnapshotStatus};
 use punktfunk_recordings::{
     Capture, CaptureMeta, DeleteError, GetError, ListError, ListQuery, Listed, MetaPatch, Revision, UpdateError,
 };
@@ -262,6 +263,29 @@ pub(super) async fn stats_recording_delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Takes a snapshot of a recording from the metrics backend.
+///
+/// It is taken behind this answer; the capture's status shows how far it is. The recording changes only if the backend holds
+/// the same counts at every step; its provenance says how it went either way.
+#[utoipa::path(
+    post, path = "/stats/recordings/{id}/snapshot", operation_id = "stats_recording_snapshot", tag = "stats",
+    params(("id" = String, Path, description = "Id of the recording", example = "2026-06-26T20-14-03Z_1280x720")),
+    responses(
+        (status = 202, description = "It is taken, or waits for its turn", body = SnapshotStatus),
+        (status = 409, description = "No backend is configured, or the recording is verified already", body = crate::ErrorBody),
+        (status = 422, description = "The file is no recording that this version can read", body = crate::ErrorBody),
+        (status = 503, description = "The host is shutting down", body = crate::ErrorBody),
+    )
+)]
+pub(super) async fn stats_recording_snapshot(
+    Id(id): Id,
+    State(app): State<App>,
+) -> Result<(StatusCode, Json<SnapshotStatus>), ApiError> {
+    let captures = app.captures.clone();
+    let status = blocking(move || captures.take_snapshot(&id).map_err(ApiError::from)).await?;
+    Ok((StatusCode::ACCEPTED, Json(status)))
+}
+
 /// The revision that a change is bound to; `None` for any.
 fn expected(
     condition: &Condition,
@@ -329,6 +353,16 @@ impl From<UpdateError> for ApiError {
             }
             UpdateError::Io { .. } => Self::internal(error),
             UpdateError::TooLarge { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        }
+    }
+}
+
+impl From<SnapshotError> for ApiError {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Get(error) => error.into(),
+            SnapshotError::NoBackend | SnapshotError::Verified => Self::new(StatusCode::CONFLICT, error.to_string()),
+            SnapshotError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         }
     }
 }
