@@ -38,6 +38,8 @@ pub(crate) struct Run {
     /// Samples and markers in the order in which they came.
     pub(crate) log: Vec<LiveEvent>,
     pub(crate) samples: Vec<Arc<StatsSample>>,
+    /// The run in a trace, from its start to its recording; what follows from it (saving, its snapshot) lies inside.
+    pub(crate) span: tracing::Span,
     latency_target: Option<Duration>,
 }
 
@@ -49,6 +51,7 @@ impl Run {
         started_unix_ms: u64,
         latency_target: Option<Duration>,
     ) -> Self {
+        let span = tracing::info_span!("capture", %id);
         let meta = CaptureMeta {
             label: request.label.clone().unwrap_or_default(),
             note: request.note.clone().unwrap_or_default(),
@@ -61,6 +64,7 @@ impl Run {
             markers: Vec::new(),
             log: Vec::new(),
             samples: Vec::new(),
+            span,
             latency_target,
         }
     }

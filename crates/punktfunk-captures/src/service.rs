@@ -9,6 +9,7 @@ use punktfunk_recordings::store::SaveError;
 use punktfunk_recordings::{Capture, CaptureMeta, HostMeta, JournalEntry, Marker, RecordingId, SnapshotState, Store};
 use punktfunk_stats::{Anchor, ArmOptions, CaptureEvent, Recorder};
 use tokio::sync::watch;
+use tracing::Span;
 
 use crate::convert;
 use crate::feed::{Cursor, Feed};
@@ -374,11 +375,12 @@ impl Inner {
         if self.snapshots.has_backend() && !capture.provenance.counts.is_empty() {
             capture.meta.snapshot = Some(SnapshotState::Pending);
         }
+        let span = run.span.clone();
         state.phase = Phase::Saving { run };
         drop(state);
         self.turn();
         // Whoever stopped the capture hears the outcome from `ended`.
-        self.save(capture, journal).ok();
+        self.save(capture, journal, &span).ok();
     }
 
     /// The next event; closes the gate by itself when the limit is reached. `None` if the recorder is gone.
@@ -400,7 +402,13 @@ impl Inner {
     }
 
     /// Writes the recording of the run that is being saved, and turns to idle or to unsaved.
-    fn save(&self, capture: Box<Capture>, journal: JournalWriter) -> Result<Option<CaptureMeta>, StopError> {
+    fn save(
+        &self,
+        capture: Box<Capture>,
+        journal: JournalWriter,
+        span: &Span,
+    ) -> Result<Option<CaptureMeta>, StopError> {
+        let saving = tracing::info_span!(parent: span, "save").entered();
         let id = capture.meta.id.clone();
         let (outcome, unsaved) = match self.store.save(&capture) {
             Ok(_) => {
@@ -421,8 +429,9 @@ impl Inner {
         if let Ok(Some(meta)) = &outcome
             && meta.snapshot.is_some()
         {
-            self.snapshots.push(id.clone());
+            self.snapshots.push(id.clone(), span.clone());
         }
+        drop(saving);
         let mut state = self.state.lock();
         if let Phase::Saving { run } = state.phase.take() {
             state.phase = match unsaved {
@@ -442,12 +451,13 @@ impl Inner {
     /// Repeats a write that failed.
     fn save_again(&self, mut state: MutexGuard<'_, State>) -> Result<Option<CaptureMeta>, StopError> {
         let Phase::Unsaved { run, capture, journal, .. } = state.phase.take() else { return Ok(None) };
+        let span = run.span.clone();
         state.phase = Phase::Saving { run };
         // Whoever stops meanwhile waits for this attempt, not for the last.
         state.runs += 1;
         drop(state);
         self.turn();
-        self.save(capture, journal)
+        self.save(capture, journal, &span)
     }
 
     fn status(&self, state: &State) -> StatsStatus {

@@ -13,6 +13,7 @@ use punktfunk_recordings::{
     Capture, GetError, ListQuery, Listed, RecordingId, SnapshotState, Source, Store, UpdateError,
 };
 use serde::{Deserialize, Serialize};
+use tracing::Span;
 use utoipa::ToSchema;
 
 /// Told of progress; breaking gives the snapshot up.
@@ -76,7 +77,7 @@ pub enum SnapshotError {
 pub(crate) struct Snapshots {
     shared: Arc<Shared>,
     /// None without a backend.
-    queue: Option<Sender<RecordingId>>,
+    queue: Option<Sender<(RecordingId, Span)>>,
 }
 
 /// What the owner and the thread share.
@@ -117,12 +118,12 @@ impl Snapshots {
         self.queue.is_some()
     }
 
-    /// Queues a recording; it may be in the queue already.
-    pub(crate) fn push(&self, id: RecordingId) {
+    /// Queues a recording, as part of `span` in a trace; it may be in the queue already.
+    pub(crate) fn push(&self, id: RecordingId, span: Span) {
         let Some(queue) = &self.queue else { return };
         if self.shared.enlist(&id) {
             // Without a thread, which was said at the start, it stays pending for the next host.
-            queue.send(id).ok();
+            queue.send((id, span)).ok();
             (self.shared.tell)();
         }
     }
@@ -138,7 +139,7 @@ impl Snapshots {
         if self.shared.store.get(id)?.capture.provenance.source == Source::Prometheus {
             return Err(SnapshotError::Verified);
         }
-        self.push(id.clone());
+        self.push(id.clone(), Span::current());
         let queued = SnapshotStatus { id: id.clone(), phase: SnapshotPhase::Queued, done: 0, total: 0, queued: 0 };
         Ok(self.status().filter(|status| status.id == *id).unwrap_or(queued))
     }
@@ -177,11 +178,14 @@ impl Shared {
         !known
     }
 
-    fn run(&self, backend: &dyn Snapshotter, inbox: &Receiver<RecordingId>) {
-        for id in self.pending().into_iter().chain(inbox) {
+    fn run(&self, backend: &dyn Snapshotter, inbox: &Receiver<(RecordingId, Span)>) {
+        let pending = self.pending().into_iter().map(|id| (id, Span::none()));
+        for (id, cause) in pending.chain(inbox) {
             if self.closing.load(Ordering::Relaxed) {
                 return;
             }
+            let _snapshot = tracing::info_span!(parent: &cause, "snapshot", %id).entered();
+            drop(cause);
             self.set(Some(SnapshotStatus {
                 id: id.clone(),
                 phase: SnapshotPhase::Waiting,
@@ -233,6 +237,7 @@ impl Shared {
         self.set(Some(SnapshotStatus { id: id.clone(), phase: SnapshotPhase::Storing, done: 0, total: 0, queued: 0 }));
         let reason = replacement.provenance.backend.as_ref().map(|check| check.reason.clone()).unwrap_or_default();
         let verified = replacement.meta.snapshot == Some(SnapshotState::Verified);
+        let _store = tracing::info_span!("store").entered();
         match self.store.replace(replacement) {
             Ok(_) if verified => tracing::info!(%id, reason, "the recording is verified against the metrics backend"),
             Ok(_) => tracing::warn!(%id, reason, "the recording keeps its local figures"),

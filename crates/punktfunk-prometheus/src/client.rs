@@ -1,11 +1,12 @@
 //! Prometheus' HTTP API, as far as a snapshot needs it: instant and range queries by POST, and the build's version.
 //! <https://prometheus.io/docs/prometheus/latest/querying/api/>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::config::{ConfigError, PrometheusConfig};
@@ -161,7 +162,7 @@ impl Client {
             version: String,
         }
         let mut request = self.agent.get(format!("{}/status/buildinfo", self.base));
-        for (name, value) in self.config.headers.iter() {
+        for (name, value) in self.headers() {
             request = request.header(name, value);
         }
         let answer = request.call().map_err(|error| self.unreachable(&error)).and_then(|answer| self.read(answer));
@@ -169,8 +170,9 @@ impl Client {
     }
 
     fn query(&self, endpoint: &str, form: &[(&str, &str)]) -> Result<Answer, QueryError> {
+        let _query = tracing::info_span!("query", endpoint, query = form[0].1, otel.kind = "client").entered();
         let mut request = self.agent.post(format!("{}/{endpoint}", self.base));
-        for (name, value) in self.config.headers.iter() {
+        for (name, value) in self.headers() {
             request = request.header(name, value);
         }
         let timeout = seconds(self.config.query_timeout_ms);
@@ -180,6 +182,15 @@ impl Client {
         let foreign = |reason: String| QueryError::Foreign { url: self.base.clone(), reason };
         let series = data.result.into_iter().map(|series| series.parse().map_err(foreign)).collect::<Result<_, _>>()?;
         Ok(Answer { series, warnings: warnings.into_iter().chain(infos).collect() })
+    }
+
+    /// Those of the configuration, and the trace that this is part of (W3C Trace Context), if there is one.
+    fn headers(&self) -> Vec<(String, String)> {
+        let mut trace = HashMap::new();
+        let context = tracing::Span::current().context();
+        opentelemetry::global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut trace));
+        let configured = self.config.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        configured.chain(trace).collect()
     }
 
     /// Reads an answer within the limits, whatever came.

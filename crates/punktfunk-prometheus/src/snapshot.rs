@@ -233,6 +233,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Waits until the backend holds the run's totals.
+    #[tracing::instrument(skip_all)]
     fn settle(&mut self) -> Result<(), Stop> {
         let expected: BTreeMap<(&str, Figure), u64> = self
             .local
@@ -291,6 +292,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Asks for every step, and compares.
+    #[tracing::instrument(skip_all)]
     fn fetch(&mut self) -> Result<Vec<StatsSample>, Stop> {
         self.check.server = self.client.version();
         self.look_for_others()?;
@@ -400,7 +402,9 @@ impl<'a> Attempt<'a> {
         let answers = Answers { counts: grid(), quantiles: [grid(), grid(), grid()], gauges: grid() };
         // Answers, how many they are, and why it ended early.
         let shared = Mutex::new((answers, 0, None::<Stop>, BTreeSet::new()));
+        let span = tracing::Span::current();
         let worker = || {
+            let _fetch = span.clone().entered();
             loop {
                 let next = lock(&open).pop_front();
                 let Some((part, query, from, to)) = next else { return };
