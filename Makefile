@@ -20,6 +20,7 @@ test: setup-test lint unit docs drift api-checks ## Everything: format, lints, l
 
 test-cluster: setup-test ## The tests against a Thanos cluster of three receivers; its first build is long.
 	@scripts/tools thanos
+	$(CARGO) build $(WORKSPACE) --bins
 	$(CARGO) test $(WORKSPACE) -- --ignored cluster
 
 setup-run:

@@ -80,6 +80,7 @@ fn a_stopped_prometheus_does_not_answer_until_it_goes_on() {
         let call = ureq::get(format!("{}/-/healthy", prometheus.url())).config();
         call.timeout_global(Some(Duration::from_millis(200))).build().call().is_ok()
     };
+    assert!(answers());
     prometheus.stop_signal();
     assert!(!answers());
     prometheus.cont_signal();
