@@ -31,6 +31,11 @@ const RULES: &[Rule] = &[
     ),
     ("punktfunk-mgmt", &[OTLP, VIDEO, STREAMING], &["punktfunk-captures", "punktfunk-recordings", "punktfunk-stats"]),
     (
+        "punktfunk-otlp",
+        &[&["axum"], VIDEO, DISK, STREAMING, &["punktfunk-captures", "punktfunk-mgmt"]],
+        &["punktfunk-stats"],
+    ),
+    (
         "punktfunk-probe",
         &[HTTP, OTLP, &["punktfunk-recordings", "punktfunk-captures"]],
         &["punktfunk-media", "punktfunk-native"],

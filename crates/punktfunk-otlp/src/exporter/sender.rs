@@ -1,0 +1,156 @@
+//! The sending thread: one request after another, repeated while the backend cannot take it.
+
+use std::time::{Duration, SystemTime};
+
+use super::backlog::{Backlog, Request};
+use crate::config::Limits;
+use crate::health::Health;
+use crate::transport::{Failure, Transport};
+use parking_lot::Mutex;
+
+/// What the two threads and the handle share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) backlog: Backlog,
+    health: Mutex<Health>,
+}
+
+impl Shared {
+    pub(super) fn new(backlog: Backlog) -> Self {
+        Self { backlog, health: Mutex::default() }
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let level = self.backlog.level();
+        let mut health = self.health.lock().clone();
+        health.dropped_backlog = level.dropped;
+        // Counts of things in memory fit.
+        (health.backlog_bytes, health.backlog_requests) = (level.bytes as u64, level.requests as u64);
+        health
+    }
+}
+
+/// Pauses between repetitions: doubled each time up to a limit, and never shorter than the backend asked.
+#[derive(Debug)]
+pub(crate) struct BackOff {
+    limits: Limits,
+    next: Duration,
+}
+
+impl BackOff {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, next: limits.first_pause }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.next = self.limits.first_pause;
+    }
+
+    pub(crate) fn pause(&mut self, asked: Option<Duration>) -> Duration {
+        let pause = self.next.max(asked.unwrap_or_default().min(self.limits.longest_asked_pause));
+        self.next = (self.next * 2).min(self.limits.longest_pause);
+        pause
+    }
+}
+
+pub(super) struct Sender<'a> {
+    shared: &'a Shared,
+    transport: Transport,
+    back_off: BackOff,
+    /// The capture whose refusal has been said.
+    refused: Option<std::sync::Arc<str>>,
+    /// Requests given up by the time the backend went away.
+    dropped_before: u64,
+}
+
+impl<'a> Sender<'a> {
+    pub(super) fn new(shared: &'a Shared, transport: Transport, limits: Limits) -> Self {
+        Self { shared, transport, back_off: BackOff::new(limits), refused: None, dropped_before: 0 }
+    }
+
+    /// Sends until the backlog ends.
+    pub(super) fn run(mut self) {
+        while let Some(request) = self.shared.backlog.take() {
+            match self.transport.send(&request.body) {
+                Ok(()) => self.taken(&request),
+                Err(Failure::Refused { message, rejected }) => self.refused(&request, message, rejected),
+                Err(Failure::Unavailable { message, asked }) => {
+                    self.unavailable(message);
+                    self.shared.backlog.put_back(request);
+                    let pause = self.back_off.pause(asked);
+                    self.shared.backlog.pause(pause);
+                }
+            }
+        }
+    }
+
+    fn taken(&mut self, request: &Request) {
+        self.answered();
+        self.shared.backlog.done();
+        let mut health = self.shared.health.lock();
+        health.exported += 1;
+        health.exported_points += request.points;
+        health.last_success = Some(SystemTime::now());
+    }
+
+    fn refused(&mut self, request: &Request, message: String, rejected: Option<u64>) {
+        self.answered();
+        self.shared.backlog.done();
+        if self.refused.as_ref() != Some(&request.capture_id) {
+            let (target, capture_id) = (self.transport.shown(), &request.capture_id);
+            tracing::warn!(
+                %target, %capture_id, rejected,
+                "the OTLP backend refuses metrics, which are lost there: {message}; said once a capture"
+            );
+            self.refused = Some(request.capture_id.clone());
+        }
+        let mut health = self.shared.health.lock();
+        health.failed += 1;
+        health.last_error = Some(message);
+    }
+
+    fn unavailable(&mut self, message: String) {
+        let was_up = self.shared.health.lock().up;
+        if was_up != Some(false) {
+            self.dropped_before = self.shared.backlog.level().dropped;
+            let target = self.transport.shown();
+            tracing::warn!(%target, "the OTLP backend is away, metrics wait for it: {message}; said once");
+        }
+        let mut health = self.shared.health.lock();
+        health.retried += 1;
+        health.up = Some(false);
+        health.last_error = Some(message);
+    }
+
+    /// The backend gave an answer that settles a request.
+    fn answered(&mut self) {
+        self.back_off.reset();
+        let was_up = self.shared.health.lock().up.replace(true);
+        if was_up == Some(false) {
+            let lost = self.shared.backlog.level().dropped - self.dropped_before;
+            let target = self.transport.shown();
+            tracing::info!(%target, lost, "the OTLP backend is back");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_limit_and_start_anew_after_an_answer() {
+        let mut back_off = BackOff::new(Limits::default());
+        let pauses: Vec<_> = (0..7).map(|_| back_off.pause(None).as_millis()).collect();
+        assert_eq!(pauses, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        back_off.reset();
+        assert_eq!(back_off.pause(None).as_millis(), 200);
+    }
+
+    #[test]
+    fn a_pause_that_the_backend_asks_for_is_kept_within_a_limit() {
+        let mut back_off = BackOff::new(Limits::default());
+        assert_eq!(back_off.pause(Some(Duration::from_secs(7))), Duration::from_secs(7));
+        assert_eq!(back_off.pause(Some(Duration::from_secs(86_400))), Duration::from_secs(60));
+    }
+}
