@@ -118,7 +118,7 @@ impl Client {
         }
         let base = if url.ends_with("/api/v1") { url.to_owned() } else { format!("{url}/api/v1") };
         let tls = TlsConfig::builder()
-            .root_certs(roots(config)?)
+            .root_certs(RootCerts::from(if url.starts_with("https") { roots(config)? } else { Vec::new() }))
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .build();
         let agent = ureq::Agent::config_builder()
@@ -226,8 +226,11 @@ impl Client {
     }
 }
 
-fn roots(config: &PrometheusConfig) -> Result<RootCerts, ConfigError> {
-    let Some(path) = &config.ca_file else { return Ok(RootCerts::PlatformVerifier) };
+fn roots(config: &PrometheusConfig) -> Result<Vec<Certificate<'static>>, ConfigError> {
+    let Some(path) = &config.ca_file else {
+        let native = rustls_native_certs::load_native_certs().certs;
+        return Ok(native.iter().map(|der| Certificate::from_der(der).to_owned()).collect());
+    };
     let failed = |reason: String| ConfigError::CaFile { path: path.clone(), reason };
     let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
     let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
@@ -237,10 +240,7 @@ fn roots(config: &PrometheusConfig) -> Result<RootCerts, ConfigError> {
             Err(error) => Some(Err(failed(error.to_string()))),
         })
         .collect::<Result<_, _>>()?;
-    if certificates.is_empty() {
-        return Err(failed("it holds no certificate (PEM)".to_owned()));
-    }
-    Ok(RootCerts::from(certificates))
+    if certificates.is_empty() { Err(failed("it holds no certificate (PEM)".to_owned())) } else { Ok(certificates) }
 }
 
 /// A server's words, fit for a log line.

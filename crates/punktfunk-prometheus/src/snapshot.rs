@@ -486,7 +486,7 @@ fn apply(sample: &mut StatsSample, answers: &Answers) -> Vec<Difference> {
                 _ => differences.push(Difference {
                     step_unix_ms: Some(at),
                     session_id: session.clone(),
-                    series: format!("{figure}, quantile {q}, µs"),
+                    series: format!("{figure}, quantile {q:.2}, µs"),
                     local: *local,
                     backend,
                 }),

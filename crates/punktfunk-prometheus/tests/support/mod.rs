@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use punktfunk_captures::StartRequest;
+use punktfunk_otlp::{Exporter, Identity, OtlpConfig};
 use punktfunk_recordings::{Capture, HostMeta, RecordingId};
 use punktfunk_stats::{
     Anchor, ArmOptions, CaptureEvent, Counter, FrameGate, FrameInfo, FrameSink, MetricSnapshot, Recorder,
@@ -139,7 +140,6 @@ impl Session {
             packets: bytes / 1200 + 2,
             idr: self.number == 1,
             repeat: random.random_range(0..20) == 0,
-            ..FrameInfo::default()
         };
         sink.record(&trace, info);
         if random.random_range(0..50) == 0 {
@@ -157,4 +157,21 @@ impl Session {
             self.streaming = None;
         }
     }
+}
+
+/// Sends a capture's snapshots by OTLP, all of them, and returns when they have been taken.
+pub fn export(otlp_url: &str, instance: &str, snapshots: Vec<MetricSnapshot>) {
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    for snapshot in snapshots {
+        sender.send(snapshot).unwrap();
+    }
+    drop(sender);
+    let config = OtlpConfig { endpoint: Some(otlp_url.to_owned()), ..OtlpConfig::default() };
+    let mut resolved = config.with_environment(|_| None).unwrap();
+    // All at once, where a host sends one a second.
+    resolved.limits.backlog_bytes = 1 << 30;
+    let identity = Identity { host_id: instance.to_owned(), version: "0".to_owned() };
+    let exporter = Exporter::start(&resolved, &identity, receiver).unwrap().unwrap();
+    let health = exporter.health();
+    assert!(exporter.shutdown(Duration::from_secs(60)), "{health:?}");
 }

@@ -1,0 +1,61 @@
+//! How long the snapshot of a long window takes, and how much memory: windows of the past, written by OTLP into a fresh
+//! Prometheus. Prints the table that the README quotes.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed benchmark")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use punktfunk_prometheus::{Client, PrometheusConfig, snapshot};
+use testkit::{Prometheus, PrometheusOptions, ToolSet, tools};
+
+use self::support::{Player, export, play};
+
+/// Peak resident memory of this process, MB.
+fn peak_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+/// Lets the peak start anew from here.
+fn reset_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+}
+
+fn main() {
+    let Some(_) = tools(ToolSet::Prometheus) else { return };
+    println!("snapshot of a window, 1 s steps, 60 fps, four stages and queue (peak: beyond the recording itself)");
+    println!("{:<24} {:>12} {:>10} {:>10} {:>10}", "window", "functions", "took", "counts", "peak");
+    for (hours, sessions) in [(1, 1), (3, 4)] {
+        for experimental_functions in [true, false] {
+            let players =
+                vec![Player { fps: 60, joins: Duration::ZERO, leaves: Duration::from_secs(1 << 20) }; sessions];
+            let length = Duration::from_secs(hours * 3600);
+            let mut played = play("2026-06-26T20-14-03Z_1280x720", "bench", length, &players, 1);
+            let prometheus =
+                Prometheus::start(&PrometheusOptions { experimental_functions, ..PrometheusOptions::default() });
+            export(&prometheus.otlp_url(), "bench", std::mem::take(&mut played.snapshots));
+            let config = PrometheusConfig { url: prometheus.url().to_owned(), ..PrometheusConfig::default() };
+            let client = Client::new(&config).unwrap().unwrap();
+            reset_peak();
+            let before = peak_mb();
+            let started = Instant::now();
+            let taken = snapshot(&client, &played.capture, &|_| ControlFlow::Continue(())).unwrap();
+            let took = started.elapsed();
+            let check = taken.provenance.backend.unwrap();
+            assert_eq!(check.differing, 0, "{}", check.reason);
+            println!(
+                "{:<24} {:>12} {:>8.2} s {:>10} {:>7} MB",
+                format!("{hours} h, {sessions} sessions"),
+                if experimental_functions { "experimental" } else { "stable" },
+                took.as_secs_f64(),
+                check.compared,
+                peak_mb() - before
+            );
+        }
+    }
+}
