@@ -255,6 +255,12 @@ impl CaptureService {
         self.inner.snapshots.request(id)
     }
 
+    /// How many snapshots since the start were verified, and how many left the recording its own figures; `None` without a
+    /// backend.
+    pub fn snapshot_outcomes(&self) -> Option<(u64, u64)> {
+        self.inner.snapshots.outcomes()
+    }
+
     /// Sets a marker in the running capture.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use parking_lot::Mutex;
@@ -84,6 +84,8 @@ pub(crate) struct Snapshots {
 struct Shared {
     store: Store,
     state: Mutex<State>,
+    verified: AtomicU64,
+    kept: AtomicU64,
     closing: AtomicBool,
     /// Tells the fronts of a change.
     tell: Box<dyn Fn() + Send + Sync>,
@@ -102,8 +104,14 @@ impl Snapshots {
         backend: Option<Arc<dyn Snapshotter>>,
         tell: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let closing = AtomicBool::new(false);
-        let shared = Arc::new(Shared { store, state: Mutex::default(), closing, tell: Box::new(tell) });
+        let shared = Arc::new(Shared {
+            store,
+            state: Mutex::default(),
+            verified: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
+            tell: Box::new(tell),
+        });
         let Some(backend) = backend else { return Self { shared, queue: None } };
         let (queue, inbox) = mpsc::channel();
         let worker = Arc::clone(&shared);
@@ -146,6 +154,12 @@ impl Snapshots {
 
     pub(crate) fn status(&self) -> Option<SnapshotStatus> {
         self.shared.status()
+    }
+
+    /// How many were verified, and how many kept their figures; `None` without a backend.
+    pub(crate) fn outcomes(&self) -> Option<(u64, u64)> {
+        let shared = &self.shared;
+        self.has_backend().then(|| (shared.verified.load(Ordering::Relaxed), shared.kept.load(Ordering::Relaxed)))
     }
 
     /// Gives up what runs, at its next step; it stays pending in its file.
@@ -239,8 +253,14 @@ impl Shared {
         let verified = replacement.meta.snapshot == Some(SnapshotState::Verified);
         let _store = tracing::info_span!("store").entered();
         match self.store.replace(replacement) {
-            Ok(_) if verified => tracing::info!(%id, reason, "the recording is verified against the metrics backend"),
-            Ok(_) => tracing::warn!(%id, reason, "the recording keeps its local figures"),
+            Ok(_) if verified => {
+                self.verified.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(%id, reason, "the recording is verified against the metrics backend");
+            }
+            Ok(_) => {
+                self.kept.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%id, reason, "the recording keeps its local figures");
+            }
             Err(UpdateError::Get(GetError::NotFound { .. })) => {
                 tracing::info!(%id, "deleted while its snapshot was taken");
             }

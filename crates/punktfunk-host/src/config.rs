@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use punktfunk_otlp::OtlpConfig;
 use punktfunk_prometheus::PrometheusConfig;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -90,6 +91,18 @@ pub const KEYS: &[Key] = &[
         "Host duration above which a frame is late; 0 is two frame times",
     ),
     key(
+        "otlp.endpoint",
+        Shape::Text,
+        "prometheus.url's",
+        "Where metrics go by OTLP: the whole URL for HTTP, scheme and authority for gRPC",
+    ),
+    key("otlp.traces_endpoint", Shape::Text, "none", "Where traces go by OTLP, likewise"),
+    key("otlp.protocol", Shape::Text, "http/protobuf", "http/protobuf or grpc"),
+    key("otlp.headers", Shape::List, "none", "name=value, sent with every export: a token, a tenant"),
+    key("otlp.compression", Shape::Text, "gzip", "gzip or none"),
+    key("otlp.timeout_ms", Shape::Number, "10000", "Limit of one export"),
+    key("otlp.ca_file", Shape::Text, "the system's", "Certificates (PEM) to trust instead of the system's"),
+    key(
         "prometheus.url",
         Shape::Text,
         "none",
@@ -122,6 +135,8 @@ pub struct HostConfig {
     pub encoder: EncoderConfig,
     /// Recordings.
     pub captures: CapturesConfig,
+    /// Where metrics and traces go.
+    pub otlp: OtlpConfig,
     /// The metrics backend that recordings are held against.
     pub prometheus: PrometheusConfig,
     /// Log each second's stage figures.
@@ -456,7 +471,9 @@ mod tests {
             let text = match (key.path, key.shape) {
                 ("mgmt.bind" | "native.bind", _) => "127.0.0.1:9",
                 ("source.kind", _) => "x11",
-                ("prometheus.headers", _) => "name=value",
+                ("prometheus.headers" | "otlp.headers", _) => "name=value",
+                ("otlp.protocol", _) => "grpc",
+                ("otlp.compression", _) => "none",
                 ("prometheus.parallel_queries", _) => "4",
                 (_, Shape::Number) => "128",
                 (_, Shape::Switch) => "true",

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use punktfunk_captures::{CaptureService, StopError};
 use punktfunk_mgmt::{
@@ -12,15 +13,23 @@ use punktfunk_mgmt::{
 use punktfunk_native::control::{BindError, ControlConfig, ControlServer, SessionHandler};
 use punktfunk_native::identity::{Identity, IdentityError};
 use punktfunk_native::pairing::{ClientStore, StoreError};
+use punktfunk_otlp::Exporter;
 use punktfunk_recordings::{HostMeta, OpenError, Store, StoreOptions};
-use punktfunk_stats::{Recorder, RecorderConfig, SpawnError};
+use punktfunk_stats::{Recorder, RecorderConfig, SnapshotSender, SpawnError};
 
+use crate::backend;
 use crate::config::HostConfig;
 use crate::pairing::NativePairing;
 use crate::sessions::NativeSessions;
 
 /// Name of the identity in the configuration directory: `host.pem`.
 pub const IDENTITY: &str = "host";
+
+/// Snapshots that may wait for the export thread, which takes them at once: room for a few seconds of a busy machine.
+const SNAPSHOT_QUEUE: usize = 8;
+
+/// How long the end of the host waits for what is still to be exported.
+const EXPORT_DEADLINE: Duration = Duration::from_secs(3);
 
 /// Why the host does not run.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +71,12 @@ pub enum HostError {
     /// The metrics backend.
     #[error(transparent)]
     Backend(#[from] punktfunk_prometheus::ConfigError),
+    /// Where metrics and traces go.
+    #[error(transparent)]
+    ExportTarget(#[from] punktfunk_otlp::ConfigError),
+    /// The exporter.
+    #[error(transparent)]
+    Export(#[from] punktfunk_otlp::StartError),
     /// The management API.
     #[error("management API: {0}; set mgmt.bind")]
     Management(#[from] ServeError),
@@ -88,6 +103,7 @@ pub struct Host {
     pub identity: Identity,
     control: ControlServer,
     management: punktfunk_mgmt::Running,
+    exporter: Option<Arc<Exporter>>,
     shutdown: Shutdown,
 }
 
@@ -99,9 +115,14 @@ impl Host {
     pub async fn start(config: &HostConfig, directory: &Path) -> Result<Self, HostError> {
         make_directory(directory)?;
         let host_id = host_id(directory)?;
+        let targets = backend::export_targets(&config.otlp, &config.prometheus, |name| std::env::var(name).ok())?;
+        let (snapshots, received) = SnapshotSender::bounded(SNAPSHOT_QUEUE);
+        let identity = punktfunk_otlp::Identity { host_id: host_id.clone(), version: env!("CARGO_PKG_VERSION").into() };
+        let exporter = Exporter::start(&targets, &identity, received)?.map(Arc::new);
         let recorder_config = RecorderConfig {
             host_id: host_id.clone(),
             run_id: uuid::Uuid::new_v4().to_string(),
+            snapshots: exporter.is_some().then(|| snapshots.clone()),
             perf: config.perf,
             ..RecorderConfig::default()
         };
@@ -113,7 +134,7 @@ impl Host {
             report(&recovered);
         }
         warn_of_eviction(&store);
-        let backend = crate::backend::connect(&config.prometheus)?;
+        let backend = backend::connect(&config.prometheus)?;
         let captures =
             CaptureService::new(recorder.clone(), store, host_meta(host_id), config.captures.latency_target(), backend);
 
@@ -140,6 +161,7 @@ impl Host {
             shutdown: shutdown.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             limits: RequestLimits::default(),
+            export: exporter.as_ref().map(|exporter| backend::figures(exporter, snapshots)),
         });
         let tls = if config.mgmt.bind.ip().is_loopback() || config.mgmt.insecure {
             None
@@ -154,7 +176,7 @@ impl Host {
             ..ServerConfig::new(config.mgmt.bind)
         };
         let management = punktfunk_mgmt::serve(server, router, shutdown.clone()).await?;
-        Ok(Self { captures, sessions, clients, identity, control, management, shutdown })
+        Ok(Self { captures, sessions, clients, identity, control, management, exporter, shutdown })
     }
 
     /// Where the management API listens.
@@ -177,6 +199,14 @@ impl Host {
         self.control.shutdown().await;
         self.shutdown.trigger();
         self.management.ended().await;
+        if let Some(exporter) = self.exporter {
+            let sent = tokio::task::spawn_blocking(move || exporter.shutdown(EXPORT_DEADLINE)).await;
+            if !sent.is_ok_and(|sent| sent) {
+                tracing::warn!(
+                    "the metrics backend did not take everything before the end; recordings are not affected"
+                );
+            }
+        }
         match stopped {
             Ok(Ok(Some(meta))) => tracing::info!(id = %meta.id, "the capture that ran was saved"),
             Ok(Ok(None)) => {}

@@ -20,6 +20,7 @@
 mod auth;
 mod error;
 mod etag;
+mod export;
 mod extract;
 mod hosts;
 mod limits;
@@ -32,6 +33,7 @@ mod state;
 mod tokens;
 
 pub use error::{ApiError, ErrorBody};
+pub use export::{Export, ExportFigures};
 pub use limits::{ConnectionLimits, RequestLimits};
 pub use metrics::RequestCounts;
 pub use openapi::openapi;

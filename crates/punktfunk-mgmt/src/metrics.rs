@@ -62,6 +62,22 @@ fn render(app: &AppState) -> String {
         // A figure that is not known is absent.
         Err(error) => tracing::warn!(%error, cause = %error.source, "the recordings could not be counted"),
     }
+    if let Some((verified, kept)) = app.captures.snapshot_outcomes() {
+        family(&mut out, &catalogue::SNAPSHOTS, Some("outcome"), [("verified", verified), ("kept", kept)]);
+    }
+    if let Some(export) = &app.export {
+        let figures = export();
+        let outcomes = [
+            ("exported", figures.exported),
+            ("refused", figures.refused),
+            ("dropped", figures.dropped),
+            ("lost", figures.lost),
+        ];
+        family(&mut out, &catalogue::EXPORT_REQUESTS, Some("outcome"), outcomes);
+        family(&mut out, &catalogue::EXPORT_RETRIES, None, [("", figures.retried)]);
+        family(&mut out, &catalogue::EXPORT_BACKLOG, None, [("", figures.backlog_bytes)]);
+        family(&mut out, &catalogue::EXPORT_UP, None, figures.up.map(|up| ("", u64::from(up))));
+    }
     let requests = app.requests.0.lock().clone();
     family(&mut out, &catalogue::API_REQUESTS, Some("status"), requests);
     out

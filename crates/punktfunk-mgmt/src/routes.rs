@@ -45,6 +45,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(clients::clients_list))
         .routes(routes!(clients::client_revoke))
         .routes(routes!(host::sessions_list))
+        .routes(routes!(host::export_status))
         .routes(routes!(host::health))
         .routes(routes!(host::version))
         .routes(routes!(host::openapi_document));

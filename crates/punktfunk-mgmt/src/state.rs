@@ -6,6 +6,7 @@ use std::sync::Arc;
 use punktfunk_captures::CaptureService;
 use tokio::sync::{Semaphore, watch};
 
+use crate::export::Export;
 use crate::limits::RequestLimits;
 use crate::metrics::RequestCounts;
 use crate::pairing::Pairing;
@@ -29,6 +30,8 @@ pub struct AppState {
     pub version: String,
     /// Limits of a request.
     pub limits: RequestLimits,
+    /// The exporter of metrics, if one runs.
+    pub export: Option<Export>,
 }
 
 impl std::fmt::Debug for AppState {

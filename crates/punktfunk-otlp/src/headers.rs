@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -26,6 +26,13 @@ const RESERVED: &[&str] = &[
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Header(String);
+
+impl Header {
+    /// One header from its parts, whatever characters the value holds.
+    pub fn new(name: &str, value: &str) -> Self {
+        Self(format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
+    }
+}
 
 impl From<&str> for Header {
     fn from(text: &str) -> Self {

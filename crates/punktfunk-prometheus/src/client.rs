@@ -107,18 +107,14 @@ impl Client {
     /// # Errors
     /// [`ConfigError`] names the setting.
     pub fn new(config: &PrometheusConfig) -> Result<Option<Self>, ConfigError> {
-        let url = config.url.trim().trim_end_matches('/');
-        if url.is_empty() {
-            return Ok(None);
-        }
-        let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).unwrap_or_default();
+        let Some(base) = config.api() else { return Ok(None) };
+        let host = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://")).unwrap_or_default();
         // Credentials in a URL would stand in every error and in every recording's provenance.
         if host.is_empty() || host.starts_with('/') || host.contains(['@', '?', '#', ' ']) {
-            return Err(ConfigError::Url { url: url.to_owned() });
+            return Err(ConfigError::Url { url: config.url.clone() });
         }
-        let base = if url.ends_with("/api/v1") { url.to_owned() } else { format!("{url}/api/v1") };
         let tls = TlsConfig::builder()
-            .root_certs(RootCerts::from(if url.starts_with("https") { roots(config)? } else { Vec::new() }))
+            .root_certs(RootCerts::from(if base.starts_with("https") { roots(config)? } else { Vec::new() }))
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .build();
         let agent = ureq::Agent::config_builder()

@@ -38,6 +38,13 @@ impl Default for PrometheusConfig {
 }
 
 impl PrometheusConfig {
+    /// Base of the query API, without a slash at its end: the URL with `/api/v1`, unless it ends so. `None` without a URL.
+    pub fn api(&self) -> Option<String> {
+        let url = self.url.trim().trim_end_matches('/');
+        let suffix = if url.ends_with("/api/v1") { "" } else { "/api/v1" };
+        (!url.is_empty()).then(|| format!("{url}{suffix}"))
+    }
+
     pub(crate) fn query_timeout(&self) -> Duration {
         Duration::from_millis(self.query_timeout_ms)
     }

@@ -97,6 +97,8 @@ pub mod attribute {
     pub const KIND: &str = "kind";
     /// What was asked for.
     pub const TYPE: &str = "type";
+    /// What became of something.
+    pub const OUTCOME: &str = "outcome";
     /// Random for each start of the host.
     pub const RUN_ID: &str = "run.id";
 }
@@ -119,6 +121,9 @@ const REASON: Attribute = Attribute {
     values: &["replaced", "stale", "capture_failed", "encode_failed", "send_failed", "record_lost"],
 };
 const IO_KIND: Attribute = Attribute { name: attribute::KIND, values: &["media", "fec", "overhead"] };
+const OUTCOME_EXPORT: Attribute =
+    Attribute { name: attribute::OUTCOME, values: &["exported", "refused", "dropped", "lost"] };
+const OUTCOME_SNAPSHOT: Attribute = Attribute { name: attribute::OUTCOME, values: &["verified", "kept"] };
 const RECOVERY: Attribute = Attribute { name: attribute::TYPE, values: &["idr", "rfi"] };
 
 macro_rules! metrics {
@@ -195,6 +200,17 @@ metrics! {
     RECORDINGS_SIZE = "punktfunk.recordings.size", Gauge, "By", Always, [];
     /// Requests that the management API answered, by status class.
     API_REQUESTS = "punktfunk.api.requests", Counter, "{request}", Always, [open("status")];
+    /// Requests to the OTLP backend by what became of them: `exported` whole, `refused` in whole or in part, `dropped`
+    /// because the backlog was full; and snapshots `lost` before they were encoded.
+    EXPORT_REQUESTS = "punktfunk.export.requests", Counter, "{request}", Always, [OUTCOME_EXPORT];
+    /// Repetitions of requests that the OTLP backend could not take at the moment.
+    EXPORT_RETRIES = "punktfunk.export.retries", Counter, "{request}", Always, [];
+    /// Encoded requests that wait for the OTLP backend.
+    EXPORT_BACKLOG = "punktfunk.export.backlog", Gauge, "By", Always, [];
+    /// 1 if the OTLP backend answered the last request, 0 if not; absent before the first.
+    EXPORT_UP = "punktfunk.export.up", Gauge, "", Always, [];
+    /// Recordings that were held against the metrics backend: `verified`, or `kept` with the collector's figures.
+    SNAPSHOTS = "punktfunk.recording.snapshots", Counter, "{recording}", Always, [OUTCOME_SNAPSHOT];
     /// Always 1; says which build runs.
     BUILD_INFO = "punktfunk.build.info", Gauge, "", Always, [open("version")];
 }

@@ -10,6 +10,7 @@ use punktfunk_captures::LiveSession;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::export::ExportFigures;
 use crate::state::App;
 
 /// Lists the sessions that stream now, measured or not.
@@ -38,6 +39,25 @@ pub(crate) struct Health {
 )]
 pub(super) async fn health() -> Json<Health> {
     Json(Health { status: "ok" })
+}
+
+/// How the export of metrics goes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExportStatus {
+    /// Whether metrics are exported at all.
+    configured: bool,
+    /// The exporter's figures; `null` if none is configured.
+    figures: Option<ExportFigures>,
+}
+
+/// Says how the export of metrics goes.
+#[utoipa::path(
+    get, path = "/export", operation_id = "export_status", tag = "host",
+    responses((status = 200, description = "The exporter at this moment", body = ExportStatus))
+)]
+pub(super) async fn export_status(State(app): State<App>) -> Json<ExportStatus> {
+    let figures = app.export.as_ref().map(|export| export());
+    Json(ExportStatus { configured: figures.is_some(), figures })
 }
 
 /// Which host this is.

@@ -132,6 +132,7 @@ pub fn host(directory: &Path, limits: RequestLimits, window: Duration) -> (AppSt
         requests: RequestCounts::default(),
         shutdown: Shutdown::default(),
         version: "0.0.0".into(),
+        export: None,
         limits,
     };
     (state, recorder, pairing)
