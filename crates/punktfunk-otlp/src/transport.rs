@@ -5,6 +5,7 @@ mod authorities;
 mod grpc;
 mod http;
 
+use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use flate2::write::GzEncoder;
 use prost::Message;
 
-use crate::config::{Limits, Protocol, Target};
+use crate::config::{Compression, Limits, Protocol, Target};
 
 /// Why an exporter could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,12 @@ pub enum StartError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     Metrics,
+    Traces,
+}
+
+/// Whether requests are encoded compressed. gRPC compresses each message itself, when it sends it.
+pub(crate) fn compresses(target: &Target) -> bool {
+    target.protocol == Protocol::HttpProtobuf && target.compression == Compression::Gzip
 }
 
 /// Why a request was not taken.
@@ -54,7 +61,7 @@ pub(crate) enum Service {
 pub(crate) enum Failure {
     /// Not now: it is to be repeated, no sooner than `asked`.
     Unavailable { message: String, asked: Option<Duration> },
-    /// Never: `rejected` data points of it, or all.
+    /// Never: `rejected` data points or spans of it, or all.
     Refused { message: String, rejected: Option<u64> },
 }
 
@@ -86,6 +93,12 @@ impl Transport {
             Self::Http(http) => http.shown(),
             Self::Grpc(grpc) => grpc.shown(),
         }
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Transport").field(&self.shown()).finish()
     }
 }
 

@@ -4,167 +4,22 @@
 
 mod support;
 
-use std::io::Read as _;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
-use flate2::read::GzDecoder;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use prost::Message;
 use punktfunk_otlp::{Compression, Exporter, Health, Protocol, Resolved};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
-use ureq::http::{HeaderMap, Request, Response};
 
-use support::authority::{Authority, authority};
+use support::authority::authority;
+use support::grpc_server::{Answer, Server, ok};
 use support::{MS, PATIENCE, identity, snapshots, to, until};
 
-/// What the server does with a call.
-#[derive(Clone)]
-enum Answer {
-    /// A message and success.
-    Message(Vec<u8>),
-    /// A status with its message and details.
-    Status(u32, &'static str, Option<Vec<u8>>),
-    /// Nothing for as long as the connection lives.
-    Hang,
-    /// The stream is broken off.
-    Reset,
-}
-
-struct Call {
-    path: String,
-    headers: HeaderMap,
-    compressed: bool,
-    request: ExportMetricsServiceRequest,
-}
-
-type Script = Arc<Mutex<dyn FnMut(usize) -> Answer + Send>>;
-
-struct Server {
-    address: SocketAddr,
-    calls: mpsc::Receiver<Call>,
-}
-
-impl Server {
-    fn start(tls: Option<&Authority>, script: impl FnMut(usize) -> Answer + Send + 'static) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let tls = tls.map(|authority| {
-            let mut config = rustls::ServerConfig::clone(&authority.config);
-            config.alpn_protocols = vec![b"h2".to_vec()];
-            TlsAcceptor::from(Arc::new(config))
-        });
-        let (tell, calls) = mpsc::channel();
-        let script: Script = Arc::new(Mutex::new(script));
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                let count = Arc::new(Mutex::new(0));
-                loop {
-                    let (stream, _) = listener.accept().await.unwrap();
-                    let (tls, tell, script, count) = (tls.clone(), tell.clone(), script.clone(), count.clone());
-                    tokio::spawn(async move {
-                        match tls {
-                            None => serve(stream, tell, script, count).await,
-                            Some(tls) => {
-                                if let Ok(stream) = tls.accept(stream).await {
-                                    serve(stream, tell, script, count).await;
-                                }
-                            }
-                        }
-                    });
-                }
-            });
-        });
-        Self { address, calls }
-    }
-
-    fn resolved(&self) -> Resolved {
-        let mut resolved = to(&format!("http://{}", self.address));
-        resolved.metrics.as_mut().unwrap().protocol = Protocol::Grpc;
-        resolved
-    }
-}
-
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    tell: mpsc::Sender<Call>,
-    script: Script,
-    count: Arc<Mutex<usize>>,
-) {
-    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
-    while let Some(Ok((request, respond))) = connection.accept().await {
-        let (tell, script, count) = (tell.clone(), script.clone(), count.clone());
-        tokio::spawn(async move {
-            let call = read(request).await;
-            let number = {
-                let mut count = count.lock().unwrap();
-                *count += 1;
-                *count - 1
-            };
-            let answer = (script.lock().unwrap())(number);
-            // A test that has seen enough has dropped its end.
-            let _ = tell.send(call);
-            reply(respond, answer).await;
-        });
-    }
-}
-
-async fn read(request: Request<RecvStream>) -> Call {
-    let (parts, mut stream) = request.into_parts();
-    let mut body = Vec::new();
-    while let Some(Ok(data)) = stream.data().await {
-        stream.flow_control().release_capacity(data.len()).unwrap();
-        body.extend_from_slice(&data);
-    }
-    let (compressed, mut message) = (body[0] == 1, body[5..].to_vec());
-    assert_eq!(u32::from_be_bytes(body[1..5].try_into().unwrap()) as usize, message.len());
-    if compressed {
-        let mut plain = Vec::new();
-        GzDecoder::new(&message[..]).read_to_end(&mut plain).unwrap();
-        message = plain;
-    }
-    let request = ExportMetricsServiceRequest::decode(&message[..]).unwrap();
-    Call { path: parts.uri.path().to_owned(), headers: parts.headers, compressed, request }
-}
-
-async fn reply(mut respond: SendResponse<bytes::Bytes>, answer: Answer) {
-    let head = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
-    let mut trailers = HeaderMap::new();
-    match answer {
-        Answer::Hang => std::future::pending().await,
-        Answer::Reset => respond.send_reset(Reason::INTERNAL_ERROR),
-        Answer::Message(message) => {
-            let mut body = respond.send_response(head, false).unwrap();
-            let mut frame = vec![0];
-            frame.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
-            frame.extend_from_slice(&message);
-            let _ = body.send_data(frame.into(), false);
-            trailers.insert("grpc-status", "0".parse().unwrap());
-            let _ = body.send_trailers(trailers);
-        }
-        Answer::Status(code, message, details) => {
-            let mut body = respond.send_response(head, false).unwrap();
-            trailers.insert("grpc-status", code.into());
-            trailers.insert("grpc-message", message.parse().unwrap());
-            if let Some(details) = details {
-                let details = tonic::metadata::MetadataValue::<tonic::metadata::Binary>::from_bytes(&details);
-                trailers.insert("grpc-status-details-bin", details.as_encoded_bytes().try_into().unwrap());
-            }
-            body.send_trailers(trailers).unwrap();
-        }
-    }
-}
-
-fn ok() -> Answer {
-    Answer::Message(Vec::new())
+/// Where `server` is, spoken to by gRPC.
+fn resolved(server: &Server) -> Resolved {
+    let mut resolved = to(&format!("http://{}", server.address));
+    resolved.metrics.as_mut().unwrap().protocol = Protocol::Grpc;
+    resolved
 }
 
 /// Exports a capture of one second, which is three requests, and waits until each is settled.
@@ -180,7 +35,7 @@ fn export(resolved: &Resolved) -> Health {
 fn requests_arrive_whole_with_their_headers_and_compressed_as_configured() {
     for compression in [Compression::Gzip, Compression::None] {
         let server = Server::start(None, |_| ok());
-        let mut resolved = server.resolved();
+        let mut resolved = resolved(&server);
         let target = resolved.metrics.as_mut().unwrap();
         target.compression = compression;
         target.headers.insert("x-scope-orgid", "tenant".parse().unwrap());
@@ -192,7 +47,8 @@ fn requests_arrive_whole_with_their_headers_and_compressed_as_configured() {
             assert_eq!(call.path, "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export");
             assert_eq!(call.headers["x-scope-orgid"], "tenant");
             assert_eq!(call.compressed, compression == Compression::Gzip);
-            assert_eq!(call.request.resource_metrics[0].scope_metrics[0].metrics.len(), 13);
+            let request = ExportMetricsServiceRequest::decode(&call.message[..]).unwrap();
+            assert_eq!(request.resource_metrics[0].scope_metrics[0].metrics.len(), 13);
         }
     }
 }
@@ -236,7 +92,7 @@ fn each_status_is_repeated_or_dropped_as_the_specification_says() {
     for (answer, repeated) in table {
         let first = answer.clone();
         let server = Server::start(None, move |n| if n == 0 { first.clone() } else { ok() });
-        let health = export(&server.resolved());
+        let health = export(&resolved(&server));
         let what = match &answer {
             Answer::Status(code, message, _) => format!("{code} {message}"),
             Answer::Message(message) => format!("{} bytes", message.len()),
@@ -253,7 +109,7 @@ fn each_status_is_repeated_or_dropped_as_the_specification_says() {
 #[test]
 fn a_call_that_hangs_is_given_its_time_and_repeated() {
     let server = Server::start(None, |n| if n == 0 { Answer::Hang } else { ok() });
-    let mut resolved = server.resolved();
+    let mut resolved = resolved(&server);
     resolved.metrics.as_mut().unwrap().timeout = 100 * MS;
     let health = export(&resolved);
     assert_eq!((health.exported, health.retried, health.last_error.as_deref()), (3, 1, Some("no answer in time")));
@@ -280,7 +136,7 @@ fn a_backend_is_trusted_through_the_configured_authority_and_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let (right, wrong) = (authority(dir.path(), "right.pem"), authority(dir.path(), "wrong.pem"));
     let server = Server::start(Some(&right), |_| ok());
-    let mut resolved = server.resolved();
+    let mut resolved = resolved(&server);
     let target = resolved.metrics.as_mut().unwrap();
     target.url = format!("https://localhost:{}", server.address.port()).parse().unwrap();
     target.ca_file = Some(right.file);

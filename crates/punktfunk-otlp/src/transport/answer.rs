@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 
 use super::{Failure, Service};
@@ -55,17 +56,22 @@ impl Status {
 /// Reads the answer to a request that was taken: how much of it really was.
 pub(super) fn taken(service: Service, body: &[u8]) -> Result<(), Failure> {
     let strange = |_| refused("the answer is not OTLP: is this the URL of an OTLP receiver?".to_owned());
-    let (rejected, message) = match service {
+    let (rejected, what, message) = match service {
         Service::Metrics => {
             let answer = ExportMetricsServiceResponse::decode(body).map_err(strange)?;
             let partial = answer.partial_success.unwrap_or_default();
-            (partial.rejected_data_points, partial.error_message)
+            (partial.rejected_data_points, "data points", partial.error_message)
+        }
+        Service::Traces => {
+            let answer = ExportTraceServiceResponse::decode(body).map_err(strange)?;
+            let partial = answer.partial_success.unwrap_or_default();
+            (partial.rejected_spans, "spans", partial.error_message)
         }
     };
     match u64::try_from(rejected) {
         Ok(0) | Err(_) => Ok(()),
         Ok(rejected) => {
-            let message = format!("{rejected} data points were rejected: {}", plain(&message));
+            let message = format!("{rejected} {what} were rejected: {}", plain(&message));
             Err(Failure::Refused { message, rejected: Some(rejected) })
         }
     }

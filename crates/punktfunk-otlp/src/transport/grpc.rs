@@ -22,6 +22,7 @@ use super::{Failure, Service, StartError};
 use crate::config::{Compression, Limits, Target};
 
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 /// How tonic begins what it says of an answer over the limit; a test holds it to that.
 const TOO_LARGE: &str = "Error, decoded message length too large";
@@ -80,6 +81,7 @@ impl Grpc {
     pub(super) fn send(&mut self, body: &Bytes) -> Result<(), Failure> {
         let path = PathAndQuery::from_static(match self.service {
             Service::Metrics => METRICS,
+            Service::Traces => TRACES,
         });
         let metadata = MetadataMap::from_headers(self.headers.clone());
         let request = Request::from_parts(metadata, Extensions::default(), body.clone());

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod authority;
+pub mod grpc_server;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
