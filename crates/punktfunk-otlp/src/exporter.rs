@@ -1,5 +1,6 @@
 //! The export threads: one takes, stamps and encodes snapshots, the other sends them.
 
+mod back_off;
 mod backlog;
 mod sender;
 
@@ -11,9 +12,10 @@ use parking_lot::Mutex;
 use prost::Message;
 use punktfunk_stats::MetricSnapshot;
 
+pub(crate) use self::back_off::BackOff;
 use self::backlog::{Backlog, Request};
 use self::sender::Shared;
-use crate::config::{Compression, Limits, Protocol, Resolved};
+use crate::config::{Limits, Resolved};
 use crate::convert::{Converter, points};
 use crate::health::Health;
 use crate::identity::Identity;
@@ -44,8 +46,7 @@ impl Exporter {
         let Some(target) = &resolved.metrics else { return Ok(None) };
         let limits = resolved.limits;
         let transport = Transport::new(target, transport::Service::Metrics, &limits)?;
-        // gRPC compresses each message itself.
-        let compress = target.protocol == Protocol::HttpProtobuf && target.compression == Compression::Gzip;
+        let compress = transport::compresses(target);
         let converter = Converter::new(identity.resource(resolved));
         let shared = Arc::new(Shared::new(Backlog::new(limits.backlog_bytes)));
         let (stop, stopped) = bounded(0);

@@ -45,4 +45,11 @@ impl Identity {
         });
         Resource { attributes: attributes.collect(), ..Resource::default() }
     }
+
+    /// The same, as the SDK keeps it.
+    pub(crate) fn sdk_resource(&self, resolved: &Resolved) -> opentelemetry_sdk::Resource {
+        let attributes =
+            self.attributes(resolved).into_iter().map(|(key, value)| opentelemetry::KeyValue::new(key, value));
+        opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build()
+    }
 }

@@ -10,6 +10,9 @@
 //!                          one thread                     one thread
 //! ```
 //!
+//! [`tracer_provider`] makes what spans are recorded with, when a place for them is configured; they leave by the same
+//! transports, on the thread of the SDK's own batch processor.
+//!
 //! What is configured comes from [`OtlpConfig`] and the `OTEL_*` variables, in that order of precedence
 //! ([`OtlpConfig::with_environment`]). Without an endpoint there is no exporter and no thread.
 //!
@@ -24,6 +27,7 @@ mod exporter;
 mod headers;
 mod health;
 mod identity;
+mod traces;
 mod transport;
 
 pub use config::{Compression, ConfigError, Limits, OtlpConfig, Protocol, Resolved, Target};
@@ -31,4 +35,5 @@ pub use exporter::Exporter;
 pub use headers::Header;
 pub use health::Health;
 pub use identity::Identity;
+pub use traces::{SpanExporter, tracer_provider};
 pub use transport::StartError;

@@ -1,17 +1,20 @@
 //! One way to send a request, whichever protocol is spoken.
 
 mod answer;
+mod authorities;
+mod grpc;
 mod http;
 
+use std::fmt;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::write::GzEncoder;
 use prost::Message;
 
-use crate::config::{Limits, Protocol, Target};
+use crate::config::{Compression, Limits, Protocol, Target};
 
 /// Why an exporter could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +36,9 @@ pub enum StartError {
     /// The system's own authorities are not to be had.
     #[error("this system has no certificate authorities: install ca-certificates or name a file in otlp.ca_file")]
     NoAuthorities,
-    /// gRPC is configured.
-    #[error("OTLP over gRPC is not built in yet: set otlp.protocol to http/protobuf")]
-    Protocol,
+    /// The runtime or the TLS of the gRPC client cannot be set up.
+    #[error("the gRPC client could not be set up")]
+    Grpc(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The operating system refused a thread.
     #[error("an export thread could not be started")]
     Thread(#[source] std::io::Error),
@@ -45,6 +48,12 @@ pub enum StartError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     Metrics,
+    Traces,
+}
+
+/// Whether requests are encoded compressed. gRPC compresses each message itself, when it sends it.
+pub(crate) fn compresses(target: &Target) -> bool {
+    target.protocol == Protocol::HttpProtobuf && target.compression == Compression::Gzip
 }
 
 /// Why a request was not taken.
@@ -52,20 +61,21 @@ pub(crate) enum Service {
 pub(crate) enum Failure {
     /// Not now: it is to be repeated, no sooner than `asked`.
     Unavailable { message: String, asked: Option<Duration> },
-    /// Never: `rejected` data points of it, or all.
+    /// Never: `rejected` data points or spans of it, or all.
     Refused { message: String, rejected: Option<u64> },
 }
 
 /// The transport of one signal.
 pub(crate) enum Transport {
     Http(http::Http),
+    Grpc(grpc::Grpc),
 }
 
 impl Transport {
     pub(crate) fn new(target: &Target, service: Service, limits: &Limits) -> Result<Self, StartError> {
         match target.protocol {
             Protocol::HttpProtobuf => http::Http::new(target, service, limits).map(Self::Http),
-            Protocol::Grpc => Err(StartError::Protocol),
+            Protocol::Grpc => grpc::Grpc::new(target, service, limits).map(Self::Grpc),
         }
     }
 
@@ -73,6 +83,7 @@ impl Transport {
     pub(crate) fn send(&mut self, body: &Bytes) -> Result<(), Failure> {
         match self {
             Self::Http(http) => http.send(body),
+            Self::Grpc(grpc) => grpc.send(body),
         }
     }
 
@@ -80,13 +91,15 @@ impl Transport {
     pub(crate) fn shown(&self) -> &str {
         match self {
             Self::Http(http) => http.shown(),
+            Self::Grpc(grpc) => grpc.shown(),
         }
     }
 }
 
-/// Reads the one file that this crate knows.
-fn read(path: &Path) -> Result<Vec<u8>, StartError> {
-    std::fs::read(path).map_err(|source| StartError::Unreadable { path: path.to_owned(), source })
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Transport").field(&self.shown()).finish()
+    }
 }
 
 /// The bytes of a request as they go out, or as gRPC takes them.

@@ -4,41 +4,15 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::bounded;
 use punktfunk_otlp::{Exporter, StartError};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConnection, StreamOwned};
 
+use support::authority::{Authority, authority};
 use support::{Backend, MS, PATIENCE, identity, ok, snapshots, to, until};
-
-/// An authority, its PEM file, and a server for `localhost` whose certificate it signed.
-struct Authority {
-    file: PathBuf,
-    config: Arc<ServerConfig>,
-}
-
-fn authority(dir: &Path, name: &str) -> Authority {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let file = dir.join(name);
-    std::fs::write(&file, issuer.pem()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".into()]).unwrap().signed_by(&key, &issuer).unwrap();
-    let chain = vec![CertificateDer::from(certificate.der().to_vec())];
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    Authority { file, config: Arc::new(config) }
-}
 
 fn backend(authority: &Authority) -> Backend {
     let config = Arc::clone(&authority.config);

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 
 use super::{Failure, Service};
@@ -15,22 +16,62 @@ const MESSAGE_CHARACTERS: usize = 200;
 pub(super) struct Status {
     #[prost(string, tag = "2")]
     pub(super) message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    delay: Option<Delay>,
+}
+
+/// `google.protobuf.Duration`.
+#[derive(Clone, PartialEq, Message)]
+struct Delay {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+impl Status {
+    /// The pause that is asked for; `None` if the backend did not say that a repetition makes sense.
+    pub(super) fn retry_info(&self) -> Option<Duration> {
+        let info = self.details.iter().find(|detail| detail.type_url.ends_with("/google.rpc.RetryInfo"))?;
+        let delay = RetryInfo::decode(&info.value[..]).ok()?.delay.unwrap_or_default();
+        let (seconds, nanos) = (u64::try_from(delay.seconds).ok()?, u32::try_from(delay.nanos).ok()?);
+        Duration::from_secs(seconds).checked_add(Duration::from_nanos(u64::from(nanos)))
+    }
 }
 
 /// Reads the answer to a request that was taken: how much of it really was.
 pub(super) fn taken(service: Service, body: &[u8]) -> Result<(), Failure> {
     let strange = |_| refused("the answer is not OTLP: is this the URL of an OTLP receiver?".to_owned());
-    let (rejected, message) = match service {
+    let (rejected, what, message) = match service {
         Service::Metrics => {
             let answer = ExportMetricsServiceResponse::decode(body).map_err(strange)?;
             let partial = answer.partial_success.unwrap_or_default();
-            (partial.rejected_data_points, partial.error_message)
+            (partial.rejected_data_points, "data points", partial.error_message)
+        }
+        Service::Traces => {
+            let answer = ExportTraceServiceResponse::decode(body).map_err(strange)?;
+            let partial = answer.partial_success.unwrap_or_default();
+            (partial.rejected_spans, "spans", partial.error_message)
         }
     };
     match u64::try_from(rejected) {
         Ok(0) | Err(_) => Ok(()),
         Ok(rejected) => {
-            let message = format!("{rejected} data points were rejected: {}", plain(&message));
+            let message = format!("{rejected} {what} were rejected: {}", plain(&message));
             Err(Failure::Refused { message, rejected: Some(rejected) })
         }
     }

@@ -1,24 +1,24 @@
 //! OTLP over HTTP/1.1: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>.
 
 use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use prost::Message;
-use rustls::RootCertStore;
 use ureq::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, Response, StatusCode, Uri};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error};
 
 use super::answer::{self, plain, refused};
-use super::{Failure, Service, StartError, read};
+use super::authorities::Authorities;
+use super::{Failure, Service, StartError};
 use crate::config::{Compression, Limits, Target, redacted};
 
 const PROTOBUF: &str = "application/x-protobuf";
 
+/// The HTTP side of a target.
 pub(crate) struct Http {
     agent: Agent,
     service: Service,
@@ -151,7 +151,7 @@ fn failed(error: Error) -> Failure {
 
 fn tls(target: &Target) -> Result<TlsConfig, StartError> {
     let roots = match &target.ca_file {
-        Some(path) => authorities(path, &read(path)?)?,
+        Some(path) => Authorities::read(path)?.certificates,
         None => {
             let native = rustls_native_certs::load_native_certs().certs;
             native.iter().map(|der| Certificate::from_der(der).to_owned()).collect()
@@ -164,18 +164,4 @@ fn tls(target: &Target) -> Result<TlsConfig, StartError> {
         .root_certs(RootCerts::from(roots))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build())
-}
-
-/// The certificates in a PEM file, at least one, each of which can vouch for something.
-fn authorities(path: &Path, pem: &[u8]) -> Result<Vec<Certificate<'static>>, StartError> {
-    let unusable = || StartError::Certificate { path: path.to_owned() };
-    let mut usable = RootCertStore::empty();
-    let mut roots = Vec::new();
-    for item in parse_pem(pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|_| unusable())? {
-            usable.add(certificate.der().to_vec().into()).map_err(|_| unusable())?;
-            roots.push(certificate);
-        }
-    }
-    if roots.is_empty() { Err(unusable()) } else { Ok(roots) }
 }

@@ -1,6 +1,9 @@
 //! A recorder whose clock the test owns, and a real HTTP server whose answers the test writes.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod authority;
+pub mod grpc_server;
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
