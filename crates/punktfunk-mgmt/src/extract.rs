@@ -6,6 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use hyper::body::Body as _;
 use punktfunk_recordings::RecordingId;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
@@ -99,12 +100,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
 
 async fn read(request: Request, app: &App) -> Result<Bytes, ApiError> {
     let limits = &app.limits;
+    let large =
+        || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {} bytes", limits.body_bytes));
+    // Its length was announced: nobody waits for a body that is not going to be read.
+    if request.body().size_hint().lower() > limits.body_bytes as u64 {
+        return Err(large());
+    }
     let late = || ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive");
     let body =
         tokio::time::timeout(limits.body_timeout, Bytes::from_request(request, app)).await.map_err(|_| late())?;
     body.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            ApiError::new(rejection.status(), format!("the body has more than {} bytes", limits.body_bytes))
+            large()
         } else {
             ApiError::new(StatusCode::BAD_REQUEST, "the body did not arrive whole")
         }

@@ -18,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
 mod auth;
+mod encoding;
 mod error;
 mod etag;
 mod export;

@@ -1,7 +1,7 @@
 //! The routes: parse, call, map. No logic stands here.
 
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::CompressionLevel;
@@ -72,21 +72,31 @@ pub fn router(state: AppState) -> axum::Router {
 }
 
 /// What every answer says: no guessing of types, nothing kept by caches unless a route says otherwise. A compressed body
-/// has a weak tag (RFC 9110, section 8.8.1): other bytes, the same recording.
-async fn finish(request: Request, next: Next) -> Response {
+/// has a weak tag (RFC 9110, section 8.8.1): other bytes, the same recording. An answer that is current says what the whole
+/// one would have said (section 15.4.5); those that have a tag are large enough to be compressed.
+async fn finish(mut request: Request, next: Next) -> Response {
+    let gzip = crate::encoding::negotiate(request.headers_mut());
     let mut response = next.run(request).await;
-    let compressed = response.headers().contains_key(header::CONTENT_ENCODING);
+    let current = response.status() == StatusCode::NOT_MODIFIED;
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if compressed
-        && let Some(tag) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok())
+    if current {
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    if headers.contains_key(header::CONTENT_ENCODING) || current && gzip {
+        weaken_tag(headers);
+    }
+    response
+}
+
+fn weaken_tag(headers: &mut HeaderMap) {
+    if let Some(tag) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok())
         && tag.starts_with('"')
         && let Ok(weak) = HeaderValue::from_str(&format!("W/{tag}"))
     {
         headers.insert(header::ETAG, weak);
     }
-    response
 }
 
 /// A handler that panicked has logged why.

@@ -203,7 +203,13 @@ async fn queries_that_are_not_declared_are_refused() {
     for path in [
         "/x?distributions=maybe",
         "/x/summary?from_ms=-1",
-        "/x/summary?to_ms=4294967296",
+        "/x/summary?from_ms=1.5",
+        "/x/summary?from_ms=",
+        "/x/summary?to_ms=1&to_ms=2",
+        "/x/summary?from_ms=9007199254740992",
+        "/x/summary?to_ms=18446744073709551616",
+        "/x/summary?to_ms=99999999999999999999999999999999999999999",
+        "/x/summary?from_ms=2&to_ms=1",
         "/x/csv?of=null",
         "/x/csv?of=frames&x",
     ] {

@@ -8,6 +8,7 @@ use serde_json::json;
 mod support;
 
 use support::Rig;
+use support::small_disk::SmallDisk;
 
 const START: &str = "/api/v1/stats/capture/start";
 const STOP: &str = "/api/v1/stats/capture/stop";
@@ -71,6 +72,43 @@ async fn a_capture_that_cannot_be_saved_says_which_path_and_is_saved_by_the_next
     std::fs::rename(&aside, &captures).unwrap();
     let saved = rig.post(STOP, "").await;
     assert_eq!((saved.status, &saved.json()["label"]), (StatusCode::OK, &json!("kept")));
+}
+
+#[tokio::test]
+async fn an_edit_on_a_full_disk_is_refused_with_507_and_changes_nothing() {
+    let Some(disk) = SmallDisk::mount("2m") else { return };
+    let rig = Rig::on(disk.path());
+    let path = format!("{RECORDINGS}/{}", rig.record("before").await);
+    let read = rig.get(&path).await;
+    disk.fill();
+    let message = rig.ask(Method::PATCH, &path, Some(r#"{"label":"after"}"#)).await.refusal(507);
+    assert!(message.contains(rig.directory.path().to_str().unwrap()), "{message}");
+    let kept = rig.get(&path).await;
+    assert_eq!((&kept.body, kept.header("etag")), (&read.body, read.header("etag")));
+    disk.empty();
+    let edited = rig.ask(Method::PATCH, &path, Some(r#"{"label":"after"}"#)).await;
+    assert_eq!((edited.status, &edited.json()["label"]), (StatusCode::OK, &json!("after")));
+}
+
+#[tokio::test]
+async fn a_stop_on_a_full_disk_is_refused_with_507_and_saves_everything_when_it_is_repeated() {
+    let Some(disk) = SmallDisk::mount("2m") else { return };
+    let rig = Rig::on(disk.path());
+    let _player = rig.play();
+    assert_eq!(rig.post(START, r#"{"label":"kept"}"#).await.status, StatusCode::OK);
+    rig.until(|status| status.sample_count >= 3).await;
+    disk.fill();
+    for _ in 0..2 {
+        let message = rig.post(STOP, "").await.refusal(507);
+        assert!(message.contains(rig.directory.path().to_str().unwrap()), "{message}");
+    }
+    let status = rig.get("/api/v1/stats/capture/status").await.json();
+    assert_eq!(status["state"], "unsaved");
+    disk.empty();
+    let saved = rig.post(STOP, "").await;
+    assert_eq!((saved.status, &saved.json()["label"]), (StatusCode::OK, &json!("kept")));
+    let recording = rig.get(&format!("{RECORDINGS}/{}", saved.json()["id"].as_str().unwrap())).await.json();
+    assert_eq!(json!(recording["samples"].as_array().unwrap().len()), status["sample_count"]);
 }
 
 #[tokio::test]
@@ -170,8 +208,19 @@ async fn a_range_has_its_own_summary_and_csv_is_harmless_to_spreadsheets() {
     let part = rig.get(&format!("{path}/summary?from_ms=0&to_ms=150")).await.json();
     let frames = |summary: &serde_json::Value| summary["all"]["frames"].as_u64().unwrap();
     assert!(frames(&part) < frames(&whole));
-    let nothing = rig.get(&format!("{path}/summary?from_ms=9000000&to_ms=5")).await.json();
-    assert_eq!((frames(&nothing), &nothing["verdict"]["kind"]), (0, &json!("not_enough_data")));
+    // Ranges that hold no window: one of no length, and some behind the end, whatever a counter of 32 bits makes of them.
+    for empty in
+        ["from_ms=5&to_ms=5", "from_ms=9000000", "from_ms=4294967296&to_ms=4294967446", "from_ms=9007199254740991"]
+    {
+        let nothing = rig.get(&format!("{path}/summary?{empty}")).await.json();
+        assert_eq!((frames(&nothing), &nothing["verdict"]["kind"]), (0, &json!("not_enough_data")), "{empty}");
+    }
+    for everything in ["from_ms=0", "to_ms=4294967295", "to_ms=4294967296", "from_ms=0&to_ms=9007199254740991"] {
+        let summary = rig.get(&format!("{path}/summary?{everything}")).await.json();
+        assert_eq!(frames(&summary), frames(&whole), "{everything}");
+    }
+    let message = rig.get(&format!("{path}/summary?from_ms=9000000&to_ms=5")).await.refusal(400);
+    assert!(message.contains("`from_ms` (9000000)") && message.contains("`to_ms` (5)"), "{message}");
 
     let csv = rig.get(&format!("{path}/csv")).await;
     assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");

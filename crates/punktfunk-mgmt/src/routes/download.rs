@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use punktfunk_recordings::{StageStats, StatsSample, Summary, export, summarize};
 use serde::Deserialize;
@@ -18,12 +18,33 @@ use crate::state::App;
 #[into_params(parameter_in = Query)]
 pub(super) struct RangeParams {
     /// Start, ms since the start of the capture: windows that end after it.
-    #[param(value_type = Option<u64>, default = 0, minimum = 0, maximum = 4_294_967_295_u64)]
-    from_ms: Option<u32>,
-    /// End, ms: windows that end at it or before. The end of the recording if left out. A range that holds no window has
-    /// the verdict `not_enough_data`.
-    #[param(value_type = Option<u64>, minimum = 0, maximum = 4_294_967_295_u64)]
-    to_ms: Option<u32>,
+    #[param(default = 0, minimum = 0, maximum = 9_007_199_254_740_991_u64)]
+    from_ms: Option<u64>,
+    /// End, ms: windows that end at it or before. The end of the recording if left out; not before `from_ms`. A range that
+    /// holds no window has the verdict `not_enough_data`.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
+    to_ms: Option<u64>,
+}
+
+/// Largest time that is taken: the largest whole number that every JSON reader knows exactly (RFC 8259, section 6).
+const MAX_MS: u64 = (1 << 53) - 1;
+
+impl RangeParams {
+    /// The range, if one is asked for.
+    fn range(&self) -> Result<Option<(u64, u64)>, ApiError> {
+        let refused = |message| Err(ApiError::new(StatusCode::BAD_REQUEST, message));
+        if self.from_ms.max(self.to_ms).is_some_and(|ms| ms > MAX_MS) {
+            return refused(format!("`from_ms` and `to_ms` are 0 to {MAX_MS}"));
+        }
+        let (from, to) = match (self.from_ms, self.to_ms) {
+            (None, None) => return Ok(None),
+            (from, to) => (from.unwrap_or(0), to.unwrap_or(MAX_MS)),
+        };
+        if from > to {
+            return refused(format!("`from_ms` ({from}) lies behind `to_ms` ({to})"));
+        }
+        Ok(Some((from, to)))
+    }
 }
 
 /// Sums up a recording, or a part of it.
@@ -42,16 +63,13 @@ pub(super) async fn stats_recording_summary(
     State(app): State<App>,
     Params(params): Params<RangeParams>,
 ) -> Result<Json<Summary>, ApiError> {
+    let range = params.range()?;
     let store = app.captures.store().clone();
     let summary = blocking(move || {
         let capture = store.get(&id)?.capture;
-        let (from, to) = (params.from_ms.map(u64::from), params.to_ms.map(u64::from));
-        Ok::<_, ApiError>(match (from, to) {
-            (None, None) => capture.summary,
-            (from, to) => {
-                let range = (from.unwrap_or(0), to.unwrap_or(u64::MAX));
-                summarize(&capture.samples, &capture.meta.sessions, Some(range))
-            }
+        Ok::<_, ApiError>(match range {
+            None => capture.summary,
+            Some(_) => summarize(&capture.samples, &capture.meta.sessions, range),
         })
     });
     Ok(Json(summary.await?))

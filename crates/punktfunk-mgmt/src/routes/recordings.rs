@@ -143,7 +143,7 @@ pub(super) struct GetParams {
     ),
     responses(
         (status = 200, description = "The recording", body = Capture,
-            headers(("ETag" = String, description = "Changes with every edit of the recording"))),
+            headers(("ETag" = String, description = "Changes with every edit of the recording; weak if the answer is compressed"))),
         (status = 304, description = "The caller's copy is current"),
         (status = 422, description = "The file is no recording that this version can read", body = crate::ErrorBody),
     )
@@ -203,7 +203,7 @@ pub(crate) struct RecordingPatch {
     patch, path = "/stats/recordings/{id}", operation_id = "stats_recording_update", tag = "stats",
     params(
         ("id" = String, Path, description = "Id of the recording", example = "2026-06-26T20-14-03Z_1280x720"),
-        ("If-Match" = Option<String>, Header, description = "Entity tag of the state that is to be changed"),
+        ("If-Match" = Option<String>, Header, description = "Entity tag of the state that is to be changed, strong or weak"),
     ),
     request_body = RecordingPatch,
     responses(
@@ -240,7 +240,7 @@ pub(super) async fn stats_recording_update(
     delete, path = "/stats/recordings/{id}", operation_id = "stats_recording_delete", tag = "stats",
     params(
         ("id" = String, Path, description = "Id of the recording", example = "2026-06-26T20-14-03Z_1280x720"),
-        ("If-Match" = Option<String>, Header, description = "Entity tag of the state that is to be deleted"),
+        ("If-Match" = Option<String>, Header, description = "Entity tag of the state that is to be deleted, strong or weak"),
     ),
     responses(
         (status = 204, description = "It is gone"),

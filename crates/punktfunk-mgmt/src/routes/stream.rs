@@ -1,7 +1,9 @@
 //! The running capture as server-sent events (WHATWG HTML, "Server-sent events").
 //!
-//! Each event carries the id that stands behind it. A client that lost its connection sends the last one it saw and gets
-//! what came after it, nothing twice and nothing left out, for as long as the capture runs and until the next one begins.
+//! Each event carries the place in the capture that stands behind it. A client that lost its connection sends the last one
+//! it saw and gets what came after it, nothing twice and nothing left out, for as long as the capture runs and until the
+//! next one begins. A place in a capture that is over by then is none in the one that runs: the client hears which one that
+//! is, and what comes from now on, so that nothing of it looks like a part of what was watched before.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -40,8 +42,13 @@ pub(super) struct StreamParams {
 /// Streams the running capture.
 ///
 /// Server-sent events: `status` (`StatsStatus`) at once and whenever it changes, `sample` (`StatsSample`) and `marker`
-/// (`Marker`) as they come. A new stream begins with everything that the running capture holds; one that is resumed by
-/// `Last-Event-ID` goes on behind that event. An id of an earlier capture, or of none, begins anew.
+/// (`Marker`) as they come. The status that names a capture comes before the first event of it. A new stream begins with
+/// everything that the running capture holds.
+///
+/// A stream that is resumed by `Last-Event-ID` goes on behind that event, also when the capture has ended meanwhile. If
+/// another one has been started, it begins with the status that names it and goes on with what comes from now on: drop what
+/// was shown, and open a stream without the header for the new capture from its beginning (a new `EventSource` does).
+/// While nothing runs the id is `/0`; resumed by it, or by what is no id, a stream begins like a new one.
 #[utoipa::path(
     get, path = "/stats/capture/stream", operation_id = "stats_capture_stream", tag = "stats",
     params(
@@ -62,6 +69,7 @@ pub(super) async fn stats_capture_stream(
     let busy = |_| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many event streams are open: close one");
     let permit = app.streams().try_acquire_owned().map_err(busy)?;
     let seen = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
+    let seen = seen.unwrap_or_default();
     let watcher = Watcher {
         changes: app.captures.subscribe(),
         captures: app.captures.clone(),
@@ -82,8 +90,8 @@ struct Watcher {
     captures: CaptureService,
     changes: watch::Receiver<u64>,
     shutdown: Shutdown,
-    /// Behind the last event taken from the service.
-    seen: Option<Cursor>,
+    /// Behind the last event taken from the service; the default is before everything.
+    seen: Cursor,
     /// The last status that was sent, without its clock.
     status: Option<StatsStatus>,
     /// Taken from the service, not yet sent. Samples are shared with it until they are written.
@@ -122,18 +130,35 @@ impl Watcher {
     /// Takes what is new.
     fn take(&mut self) {
         self.changes.mark_unchanged();
-        let feed = self.captures.feed(&self.seen.clone().unwrap_or_default());
-        // Whoever comes when nothing runs has not asked for the last run.
-        let past = self.seen.is_none() && feed.status.state == CaptureState::Idle;
-        if !past {
-            self.waiting.extend(feed.events.into_iter().map(|(cursor, event)| (cursor, Message::Live(event))));
-        }
-        self.seen = Some(feed.cursor.clone());
+        let feed = self.captures.feed(&self.seen);
+        let idle = feed.status.state == CaptureState::Idle;
+        let begins = self.status.is_none();
+        let same = capture(&feed.cursor) == capture(&self.seen);
+        // Whoever comes when nothing runs has not asked for the last run; whoever watched another one has not missed this.
+        let skips = begins && !same && (idle || self.seen != Cursor::default());
         let without_clock = StatsStatus { elapsed_ms: None, starts_in_ms: None, ..feed.status.clone() };
+        let mut status = None;
         if self.status.as_ref() != Some(&without_clock) {
             self.status = Some(without_clock);
-            self.waiting.push_back((feed.cursor, Message::Status(Box::new(feed.status))));
+            status = Some(Message::Status(Box::new(feed.status)));
         }
+        // Names the capture before its events; any other status tells what they have led to.
+        if !idle && (begins || !same) {
+            let before = if skips {
+                &feed.cursor
+            } else if same {
+                &self.seen
+            } else {
+                &Cursor::default()
+            };
+            self.waiting.extend(status.take().map(|status| (before.clone(), status)));
+        }
+        if !skips {
+            self.waiting.extend(feed.events.into_iter().map(|(cursor, event)| (cursor, Message::Live(event))));
+        }
+        let behind = if idle { Cursor::default() } else { feed.cursor.clone() };
+        self.waiting.extend(status.map(|status| (behind, status)));
+        self.seen = feed.cursor;
     }
 
     fn event(&self, cursor: &Cursor, message: &Message) -> Event {
@@ -147,6 +172,14 @@ impl Watcher {
         };
         Event::default().event(name).id(cursor.to_string()).data(data)
     }
+}
+
+/// The capture that a place is in.
+fn capture(cursor: &Cursor) -> String {
+    let mut place = cursor.to_string();
+    // An id has no slash.
+    place.truncate(place.rfind('/').unwrap_or_default());
+    place
 }
 
 fn json(value: &impl Serialize) -> String {

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,12 @@ use punktfunk_mgmt::{
 use punktfunk_recordings::{HostMeta, Store, StoreOptions};
 use punktfunk_stats::{Counter, FrameInfo, Recorder, RecorderConfig, SessionInfo, SessionSpec, StageSet, StageSpec};
 use serde_json::Value;
+use tokio::sync::watch;
 use tower::ServiceExt as _;
+
+#[path = "../../../punktfunk-recordings/tests/small_disk/mod.rs"]
+pub mod small_disk;
+pub mod wire;
 
 /// Width of a window: short, so that samples come soon.
 const WINDOW: Duration = Duration::from_millis(100);
@@ -38,7 +43,15 @@ impl Rig {
     }
 
     pub fn with_limits(limits: RequestLimits) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap(), limits)
+    }
+
+    /// On another file system than the usual one.
+    pub fn on(disk: &Path) -> Self {
+        Self::within(tempfile::tempdir_in(disk).unwrap(), RequestLimits::default())
+    }
+
+    fn within(directory: tempfile::TempDir, limits: RequestLimits) -> Self {
         let (state, recorder, pairing) = host(directory.path(), limits, WINDOW);
         Self { state, recorder, pairing, directory }
     }
@@ -242,6 +255,8 @@ impl Drop for Player {
 
 /// Pairing in memory: one request and one client at the start.
 pub struct Desk {
+    /// How often it was asked for requests.
+    asked: watch::Sender<u32>,
     requests: Mutex<Vec<PairRequestInfo>>,
     clients: Mutex<Vec<PairedClientInfo>>,
 }
@@ -265,12 +280,32 @@ impl Default for Desk {
             last_seen_unix_ms: None,
             connected: false,
         };
-        Self { requests: Mutex::new(vec![request]), clients: Mutex::new(vec![client]) }
+        Self { asked: watch::Sender::new(0), requests: Mutex::new(vec![request]), clients: Mutex::new(vec![client]) }
+    }
+}
+
+impl Desk {
+    /// Lets nobody see the requests until this is dropped.
+    pub fn hold(&self) -> Held<'_> {
+        Held { asked: self.asked.subscribe(), _requests: self.requests.lock().unwrap() }
+    }
+}
+
+pub struct Held<'a> {
+    asked: watch::Receiver<u32>,
+    _requests: MutexGuard<'a, Vec<PairRequestInfo>>,
+}
+
+impl Held<'_> {
+    /// Returns when somebody has asked for the requests, and waits.
+    pub async fn asked(&mut self) {
+        self.asked.changed().await.unwrap();
     }
 }
 
 impl Pairing for Desk {
     fn requests(&self) -> Vec<PairRequestInfo> {
+        self.asked.send_modify(|times| *times += 1);
         self.requests.lock().unwrap().clone()
     }
 
