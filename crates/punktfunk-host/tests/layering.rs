@@ -29,6 +29,11 @@ const RULES: &[Rule] = &[
         &[HTTP, OTLP, &["punktfunk-recordings", "punktfunk-captures", "punktfunk-gamestream"]],
         &["punktfunk-media", "punktfunk-net", "punktfunk-stats"],
     ),
+    (
+        "punktfunk-prometheus",
+        &[OTLP, VIDEO, STREAMING, &["axum", "hyper", "tokio", "punktfunk-captures"]],
+        &["punktfunk-recordings", "punktfunk-stats"],
+    ),
     ("punktfunk-mgmt", &[OTLP, VIDEO, STREAMING], &["punktfunk-captures", "punktfunk-recordings", "punktfunk-stats"]),
     (
         "punktfunk-otlp",
