@@ -439,10 +439,14 @@ impl Inner {
         }
         drop(saving);
         let mut state = self.state.lock();
-        if let Phase::Saving { run } = state.phase.take() {
+        if let Phase::Saving { mut run } = state.phase.take() {
             state.phase = match unsaved {
                 Some((capture, journal, cause)) => Phase::Unsaved { run, capture, journal, cause },
-                None => Phase::Idle { last: Some(run) },
+                None => {
+                    // The run stays readable; in the trace it ends with its snapshot.
+                    run.span = Span::none();
+                    Phase::Idle { last: Some(run) }
+                }
             };
         }
         if outcome.is_ok() {

@@ -1,16 +1,24 @@
 //! The command line: flags and what they start.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand as _};
 use clap_complete::Shell;
+use opentelemetry::trace::{Tracer, TracerProvider as _};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{self, ConfigError, HostConfig, KEYS, Key, Shape};
 use crate::{ctl, demo, host};
+
+/// How long the end of the host waits for its last traces.
+const TRACES_DEADLINE: Duration = Duration::from_secs(3);
 
 /// Exit code of a wrong command line or configuration.
 const MISUSE: u8 = 2;
@@ -124,15 +132,15 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         "demo" => {
             let (config, directory) = configuration(matches)?;
             let args = demo::Args::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
-            log(true);
-            runtime()?.block_on(demo::run(args, config, directory))?;
-            Ok(ExitCode::SUCCESS)
+            observed(true, &config.clone(), &directory.clone(), async {
+                demo::run(args, config, directory).await.map_err(Failure::from)
+            })
         }
         _ => {
             let (config, directory) = configuration(matches)?;
-            log(false);
-            runtime()?.block_on(host::serve(config, directory))?;
-            Ok(ExitCode::SUCCESS)
+            observed(false, &config.clone(), &directory.clone(), async {
+                host::serve(config, directory).await.map_err(Failure::from)
+            })
         }
     }
 }
@@ -153,16 +161,41 @@ fn configuration(matches: &ArgMatches) -> Result<(HostConfig, PathBuf), Failure>
     Ok((config::load(&directory, environment, &flags)?, directory))
 }
 
-/// Logs to standard error; `RUST_LOG` says what. `quiet`: warnings and the performance log only.
-fn log(quiet: bool) {
+/// Runs a host with its log and, if they are to be exported, its traces.
+fn observed(
+    quiet: bool,
+    config: &HostConfig,
+    directory: &Path,
+    host: impl Future<Output = Result<(), Failure>>,
+) -> Result<ExitCode, Failure> {
+    let (targets, identity) = host::telemetry(config, directory)?;
+    let provider = punktfunk_otlp::tracer_provider(&targets, &identity).map_err(host::HostError::from)?;
+    log(quiet, provider.as_ref().map(|provider| provider.tracer("punktfunk")));
+    let outcome = runtime()?.block_on(host);
+    if let Some(provider) = provider
+        && let Err(error) = provider.shutdown_with_timeout(TRACES_DEADLINE)
+    {
+        tracing::warn!(%error, "the last traces were not taken");
+    }
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Logs to standard error; `RUST_LOG` says what. `quiet`: warnings and the performance log only. Our own spans go to
+/// `tracer`, whatever is logged.
+fn log<T>(quiet: bool, tracer: Option<T>)
+where
+    T: Tracer<Span: Send + Sync> + Send + Sync + 'static,
+{
     let default = if quiet { "warn,punktfunk_stats=info" } else { "info" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_span_events(FmtSpan::NONE)
-        .init();
+        .with_filter(filter);
+    let ours = Targets::new().with_target("punktfunk", tracing::Level::INFO);
+    let traces = tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours));
+    tracing_subscriber::registry().with(log).with(traces).init();
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<ExitCode, Failure> {

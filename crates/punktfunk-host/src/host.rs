@@ -13,7 +13,7 @@ use punktfunk_mgmt::{
 use punktfunk_native::control::{BindError, ControlConfig, ControlServer, SessionHandler};
 use punktfunk_native::identity::{Identity, IdentityError};
 use punktfunk_native::pairing::{ClientStore, StoreError};
-use punktfunk_otlp::Exporter;
+use punktfunk_otlp::{Exporter, Identity as Exported, Resolved};
 use punktfunk_recordings::{HostMeta, OpenError, Store, StoreOptions};
 use punktfunk_stats::{Recorder, RecorderConfig, SnapshotSender, SpawnError};
 
@@ -113,11 +113,9 @@ impl Host {
     /// # Errors
     /// The first part that cannot be started; nothing runs then.
     pub async fn start(config: &HostConfig, directory: &Path) -> Result<Self, HostError> {
-        make_directory(directory)?;
-        let host_id = host_id(directory)?;
-        let targets = backend::export_targets(&config.otlp, &config.prometheus, |name| std::env::var(name).ok())?;
+        let (targets, identity) = telemetry(config, directory)?;
+        let host_id = identity.host_id.clone();
         let (snapshots, received) = SnapshotSender::bounded(SNAPSHOT_QUEUE);
-        let identity = punktfunk_otlp::Identity { host_id: host_id.clone(), version: env!("CARGO_PKG_VERSION").into() };
         let exporter = Exporter::start(&targets, &identity, received)?.map(Arc::new);
         let recorder_config = RecorderConfig {
             host_id: host_id.clone(),
@@ -215,6 +213,16 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// Where metrics and traces go, and under what name.
+///
+/// # Errors
+/// When a setting cannot be used, or the host's id cannot be kept.
+pub fn telemetry(config: &HostConfig, directory: &Path) -> Result<(Resolved, Exported), HostError> {
+    make_directory(directory)?;
+    let targets = backend::export_targets(&config.otlp, &config.prometheus, |name| std::env::var(name).ok())?;
+    Ok((targets, Exported { host_id: host_id(directory)?, version: env!("CARGO_PKG_VERSION").into() }))
 }
 
 /// `serve`: runs until a signal asks to end.

@@ -89,8 +89,10 @@ impl SessionHandler for NativeSessions {
         tracing::info!(session = %session_id, client = %client.name, %mode, bitrate_bps, "stream granted");
         let follower = std::thread::Builder::new().name(format!("follow-{session_id}"));
         let followed = session_id.clone();
+        let span = tracing::info_span!(parent: None, "session", id = %session_id, client = %client.name, %mode);
         follower
             .spawn(move || {
+                let _session = span.entered();
                 let reason = stream.join();
                 tracing::info!(session = %followed, %reason, "stream ended");
                 out.ended(reason);

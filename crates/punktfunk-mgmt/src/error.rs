@@ -82,5 +82,6 @@ where
     E: Into<ApiError> + Send + 'static,
     F: FnOnce() -> Result<T, E> + Send + 'static,
 {
-    tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)?.map_err(Into::into)
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(ApiError::internal)?.map_err(Into::into)
 }

@@ -32,6 +32,7 @@ mod routes;
 mod server;
 mod state;
 mod tokens;
+mod trace;
 
 pub use error::{ApiError, ErrorBody};
 pub use export::{Export, ExportFigures};

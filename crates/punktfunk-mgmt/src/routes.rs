@@ -66,6 +66,7 @@ pub fn router(state: AppState) -> axum::Router {
         // Fast: the processor belongs to the stream.
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(crate::trace::request))
         .layer(from_fn_with_state(app.clone(), crate::auth::authenticate))
         .layer(from_fn(finish))
         .with_state(app)

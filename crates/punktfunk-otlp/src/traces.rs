@@ -7,6 +7,7 @@ use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider, SpanData};
 use parking_lot::Mutex;
 
@@ -15,7 +16,8 @@ use crate::exporter::BackOff;
 use crate::identity::Identity;
 use crate::transport::{self, Failure, Service, StartError, Transport};
 
-/// The provider whose spans go to `resolved.traces`; `None`, and no thread, if that says nowhere.
+/// The provider whose spans go to `resolved.traces`; `None`, and no thread, if that says nowhere. From then on the process
+/// reads and passes on W3C Trace Context.
 ///
 /// Spans wait in the SDK's bounded queue (2048, `OTEL_BSP_MAX_QUEUE_SIZE`) and are dropped when it is full. Shut it down
 /// with a deadline of your own (`shutdown_with_timeout`), off any async runtime.
@@ -25,6 +27,7 @@ use crate::transport::{self, Failure, Service, StartError, Transport};
 pub fn tracer_provider(resolved: &Resolved, identity: &Identity) -> Result<Option<SdkTracerProvider>, StartError> {
     let Some(target) = &resolved.traces else { return Ok(None) };
     let exporter = SpanExporter::new(target, &resolved.limits)?;
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let provider = SdkTracerProvider::builder()
         .with_resource(identity.sdk_resource(resolved))
         .with_span_processor(BatchSpanProcessor::builder(exporter).build());
