@@ -1,137 +1,13 @@
 //! The two binaries as a person runs them: pair, stream, capture, stop; signals, kills, and a second host.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+mod support;
+
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// Longest that anything here may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A host process on ports of its own.
-struct Host {
-    directory: PathBuf,
-    process: Child,
-    log: Option<BufReader<ChildStderr>>,
-    management: String,
-    native: String,
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-impl Host {
-    fn start(directory: &Path) -> Self {
-        let (mut host, log) = Self::spawn(directory);
-        host.log = Some(log);
-        let line = host.wait_for("the host runs");
-        let native = line.split("native=").nth(1).unwrap().split_whitespace().next().unwrap();
-        host.native = native.to_owned();
-        host
-    }
-
-    fn spawn(directory: &Path) -> (Self, BufReader<ChildStderr>) {
-        let management = format!("127.0.0.1:{}", free_port());
-        let mut process = Command::new(env!("CARGO_BIN_EXE_punktfunk-host"))
-            .args(["serve", "--mgmt-bind", &management, "--native-bind", "127.0.0.1:0"])
-            .args(["--source-width", "320", "--source-height", "180", "--source-fps", "30"])
-            .env("PUNKTFUNK_CONFIG_DIR", directory)
-            .env_remove("RUST_LOG")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = BufReader::new(process.stderr.take().unwrap());
-        let directory = directory.to_owned();
-        (Self { directory, process, log: None, management, native: String::new() }, log)
-    }
-
-    /// The next line of the log that contains `text`.
-    fn wait_for(&mut self, text: &str) -> String {
-        let log = self.log.as_mut().unwrap();
-        let mut seen = String::new();
-        loop {
-            let mut line = String::new();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the host ended without {text:?}:\n{seen}");
-            if line.contains(text) {
-                return line;
-            }
-            seen.push_str(&line);
-        }
-    }
-
-    fn ctl(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_punktfunk-host"))
-            .arg("ctl")
-            .args(arguments)
-            .args(["--mgmt-bind", &self.management])
-            .env("PUNKTFUNK_CONFIG_DIR", &self.directory)
-            .output()
-            .unwrap()
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.ctl(&[arguments, &["--json"]].concat());
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    /// Asks again and again until `done` says so.
-    fn until(&self, arguments: &[&str], done: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let value = self.json(arguments);
-            if done(&value) {
-                return value;
-            }
-            assert!(Instant::now() < deadline, "{arguments:?} stays {value}");
-        }
-    }
-
-    /// A probe that has been paired with this host.
-    fn pair(&self, probe: &Path) {
-        let mut asking = self.probe(probe, &["pair", &self.native, "--pin", "246810"]).spawn().unwrap();
-        let requests = self.until(&["pair"], |requests| !requests.as_array().unwrap().is_empty());
-        let id = requests[0]["id"].as_str().unwrap();
-        assert_eq!(self.json(&["pair", id, "--pin", "246810", "--name", "Deck"])["pin"], "246810");
-        assert!(asking.wait().unwrap().success());
-    }
-
-    fn probe(&self, directory: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(probe());
-        command.args(arguments).env("PUNKTFUNK_CONFIG_DIR", directory).stdout(Stdio::piped());
-        command
-    }
-
-    fn terminate(mut self) -> bool {
-        assert!(Command::new("kill").arg(self.process.id().to_string()).status().unwrap().success());
-        self.process.wait().unwrap().success()
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-/// The probe's binary lies beside the host's; the workspace's tests build both.
-fn probe() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_punktfunk-host")).with_file_name("punktfunk-probe");
-    assert!(path.exists(), "{} is missing: cargo build --release -p punktfunk-probe", path.display());
-    path
-}
-
-/// Two directories: the host's and the probe's.
-fn directories() -> (TempDir, TempDir) {
-    (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap())
-}
+use self::support::{Host, directories};
 
 #[test]
 fn a_paired_client_streams_and_a_capture_counts_what_it_received() {
@@ -211,10 +87,9 @@ fn a_killed_host_offers_its_capture_as_interrupted() {
 fn a_second_host_on_the_same_directory_says_so() {
     let (own, _) = directories();
     let first = Host::start(own.path());
-    let (mut second, mut log) = Host::spawn(own.path());
+    let mut second = Host::spawn(own.path(), &[]);
     assert!(!second.process.wait().unwrap().success());
-    let mut said = String::new();
-    std::io::Read::read_to_string(&mut log, &mut said).unwrap();
+    let said = second.log().whole();
     assert!(said.contains("captures") && said.contains("host"), "{said}");
     assert!(first.ctl(&["status"]).status.success());
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 mod support;
 
 use support::Rig;
-use support::small_disk::SmallDisk;
+use testkit::SmallDisk;
 
 const START: &str = "/api/v1/stats/capture/start";
 const STOP: &str = "/api/v1/stats/capture/stop";

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod fixture;
-mod small_disk;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,7 +17,7 @@ use punktfunk_recordings::{
     GetError, JournalEntry, ListQuery, Listed, MAX_BYTES, MetaPatch, OpenError, RecordingId, SaveError, Store,
     StoreOptions, Unreadable, UpdateError,
 };
-use small_disk::SmallDisk;
+use testkit::SmallDisk;
 
 fn open(dir: &Path) -> Store {
     Store::open(dir, StoreOptions::default()).unwrap()

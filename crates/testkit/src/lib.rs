@@ -1,5 +1,6 @@
 //! What tests share: a lossy link in virtual time, the same for the same seed; real servers (Prometheus, an OpenTelemetry
-//! Collector, a Thanos cluster) on free loopback ports with the configuration of `deploy/`; an HTTP server that misbehaves.
+//! Collector, a Thanos cluster) on free loopback ports with the configuration of `deploy/`; an HTTP server that misbehaves; a
+//! disk that can be filled.
 //!
 //! Not for production code: it holds everything in memory, trusts its caller, and panics where a test should fail.
 
@@ -10,6 +11,7 @@ mod http;
 mod misbehaving;
 mod process;
 mod prometheus;
+mod small_disk;
 mod thanos;
 mod tools;
 
@@ -17,5 +19,6 @@ pub use collector::Collector;
 pub use link::{Link, LinkConfig, LinkTally};
 pub use misbehaving::{Behaviour, Misbehaving, Request, Rewrite};
 pub use prometheus::{Prometheus, PrometheusOptions};
+pub use small_disk::SmallDisk;
 pub use thanos::Thanos;
 pub use tools::{ToolSet, promtool, tools};

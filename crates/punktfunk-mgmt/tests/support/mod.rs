@@ -23,8 +23,6 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-#[path = "../../../punktfunk-recordings/tests/small_disk/mod.rs"]
-pub mod small_disk;
 pub mod wire;
 
 /// Width of a window: short, so that samples come soon.
