@@ -70,13 +70,15 @@ impl Exporter {
     }
 
     /// Sends what is queued and waits for it, at most for `deadline`. Whether all of it was settled: taken by the backend or
-    /// refused. What was not is counted as dropped; a request under way may outlive the call by its time-out.
+    /// refused. What was not is counted as dropped; a request under way may outlive the call by its time-out. It blocks: call it
+    /// off any async runtime, and after the capture's report has come, whose last snapshot is then in the queue.
     pub fn shutdown(&self, deadline: Duration) -> bool {
         self.stop.lock().take();
         // Nobody sends: either the thread ends or the time is up.
         let in_time = self.ended.recv_timeout(deadline).is_err_and(|error| error.is_disconnected());
+        let settled = self.shared.backlog.level().requests == 0;
         self.shared.backlog.abandon();
-        in_time
+        in_time && settled
     }
 }
 

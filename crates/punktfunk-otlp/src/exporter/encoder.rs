@@ -64,7 +64,6 @@ impl Encoder {
             }
         }
         self.push_ends(|_| true);
-        self.shared.backlog.close();
     }
 
     fn take(&mut self, snapshot: &MetricSnapshot) {
@@ -97,5 +96,12 @@ impl Encoder {
     fn push(&self, capture_id: &Arc<str>, request: &ExportMetricsServiceRequest) {
         let (body, points) = (transport::encode(request, self.compress), points(request));
         self.shared.backlog.push(Request { capture_id: Arc::clone(capture_id), body, points });
+    }
+}
+
+impl Drop for Encoder {
+    /// However the thread ends, the sending one learns that nothing follows.
+    fn drop(&mut self) {
+        self.shared.backlog.close();
     }
 }
