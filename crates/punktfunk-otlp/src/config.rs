@@ -25,7 +25,8 @@ pub struct OtlpConfig {
     /// Sent with every request, for both endpoints: `name=value`, the value percent-encoded where it holds a comma, a
     /// percent sign or what is not ASCII. Default: none.
     pub headers: Vec<Header>,
-    /// `gzip` or `none`. Default `gzip`: a tenth of the bytes for a millisecond of the export thread.
+    /// `gzip` or `none`. Default `gzip`: a third of the bytes for 0.1 ms of the export thread a
+    /// snapshot of eight sessions.
     pub compression: Option<Compression>,
     /// Longest that one request may take from connecting to the end of the answer, ms, 1 to 600000. Default 10000.
     pub timeout_ms: Option<u64>,
@@ -175,8 +176,8 @@ pub(crate) fn redacted(url: &str) -> String {
 /// What bounds the export thread. `Default` is right for a host; tests lower it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of encoded requests that wait while the backend is slow or away. Default 4 MiB: some minutes of one session.
-    /// A longer backlog bridges longer outages and costs memory.
+    /// Bytes of encoded requests that wait while the backend is slow or away. Default 4 MiB: three minutes of eight
+    /// sessions, twenty of one. A longer backlog bridges longer outages and costs memory.
     pub backlog_bytes: usize,
     /// Pause before the first repetition of a request; doubled each time. Default 200 ms.
     pub first_pause: Duration,
@@ -186,7 +187,8 @@ pub struct Limits {
     pub longest_asked_pause: Duration,
     /// Most of an answer that is read. Default 64 KiB.
     pub answer_bytes: u64,
-    /// The recorder's sample interval: a capture's series are ended this long after its last step. Default 1 s.
+    /// The recorder's sample interval: a capture's series are ended this long after its last step, when that moment has
+    /// come. Default 1 s.
     pub sample_interval: Duration,
 }
 

@@ -7,9 +7,6 @@ use opentelemetry_proto::tonic::metrics::v1::{DataPointFlags, metric::Data};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use punktfunk_stats::MetricSnapshot;
 
-/// What makes a job and an instance of a resource. Receivers build a series of its own (`target_info`) from the others.
-const IDENTIFYING: [&str; 3] = ["service.namespace", "service.name", "service.instance.id"];
-
 /// Converts the snapshots of one capture after another.
 #[derive(Debug)]
 pub(crate) struct Converter {
@@ -51,23 +48,16 @@ impl Converter {
         }
         request
     }
+}
 
-    /// Turns the last request of a capture into the one that ends its series: the same points, marked as without a value.
-    ///
-    /// Only what makes job and instance is left of the resource. Prometheus writes a sample of `target_info` for every
-    /// other resource, and here it would stand in the future, so that the next capture's first snapshots would be out of
-    /// order and be refused whole.
-    pub(crate) fn end(&self, mut request: ExportMetricsServiceRequest, at: SystemTime) -> ExportMetricsServiceRequest {
-        let at = nanos(at);
-        each_point(&mut request, |point| {
-            *point.time = at;
-            *point.flags |= DataPointFlags::NoRecordedValueMask as u32;
-        });
-        for resource in request.resource_metrics.iter_mut().filter_map(|metrics| metrics.resource.as_mut()) {
-            resource.attributes.retain(|attribute| IDENTIFYING.contains(&attribute.key.as_str()));
-        }
-        request
-    }
+/// Turns the last request of a capture into the one that ends its series: the same points, marked as without a value.
+pub(crate) fn end(mut request: ExportMetricsServiceRequest, at: SystemTime) -> ExportMetricsServiceRequest {
+    let at = nanos(at);
+    each_point(&mut request, |point| {
+        *point.time = at;
+        *point.flags |= DataPointFlags::NoRecordedValueMask as u32;
+    });
+    request
 }
 
 /// What every kind of data point has.

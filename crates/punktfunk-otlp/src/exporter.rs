@@ -2,21 +2,22 @@
 
 mod back_off;
 mod backlog;
+mod encoder;
 mod sender;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender as Signal, bounded, select};
+use crossbeam_channel::{Receiver, Sender as Signal, bounded};
 use parking_lot::Mutex;
-use prost::Message;
 use punktfunk_stats::MetricSnapshot;
 
 pub(crate) use self::back_off::BackOff;
-use self::backlog::{Backlog, Request};
+use self::backlog::Backlog;
+use self::encoder::Encoder;
 use self::sender::Shared;
-use crate::config::{Limits, Resolved};
-use crate::convert::{Converter, points};
+use crate::config::Resolved;
+use crate::convert::Converter;
 use crate::health::Health;
 use crate::identity::Identity;
 use crate::transport::{self, StartError, Transport};
@@ -51,7 +52,7 @@ impl Exporter {
         let shared = Arc::new(Shared::new(Backlog::new(limits.backlog_bytes)));
         let (stop, stopped) = bounded(0);
         let (alive, ended) = bounded::<()>(0);
-        let encoder = Encoder { shared: Arc::clone(&shared), converter, compress, limits };
+        let encoder = Encoder::new(Arc::clone(&shared), converter, compress, limits.sample_interval);
         spawn("otlp-encode", move || encoder.run(&snapshots, &stopped))?;
         // From here on a failure drops `stop`, which ends the encoding thread.
         let for_sender = Arc::clone(&shared);
@@ -69,13 +70,15 @@ impl Exporter {
     }
 
     /// Sends what is queued and waits for it, at most for `deadline`. Whether all of it was settled: taken by the backend or
-    /// refused. What was not is counted as dropped; a request under way may outlive the call by its time-out.
+    /// refused. What was not is counted as dropped; a request under way may outlive the call by its time-out. It blocks: call it
+    /// off any async runtime, and after the capture's report has come, whose last snapshot is then in the queue.
     pub fn shutdown(&self, deadline: Duration) -> bool {
         self.stop.lock().take();
         // Nobody sends: either the thread ends or the time is up.
         let in_time = self.ended.recv_timeout(deadline).is_err_and(|error| error.is_disconnected());
+        let settled = self.shared.backlog.level().requests == 0;
         self.shared.backlog.abandon();
-        in_time
+        in_time && settled
     }
 }
 
@@ -87,46 +90,4 @@ impl Drop for Exporter {
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
     std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop).map_err(StartError::Thread)
-}
-
-/// The encoding thread.
-struct Encoder {
-    shared: Arc<Shared>,
-    converter: Converter,
-    compress: bool,
-    limits: Limits,
-}
-
-impl Encoder {
-    fn run(mut self, snapshots: &Receiver<MetricSnapshot>, stopped: &Receiver<()>) {
-        loop {
-            select! {
-                recv(snapshots) -> snapshot => match snapshot {
-                    Ok(snapshot) => self.take(&snapshot),
-                    Err(_) => break,
-                },
-                recv(stopped) -> _ => {
-                    snapshots.try_iter().for_each(|snapshot| self.take(&snapshot));
-                    break;
-                }
-            }
-        }
-        self.shared.backlog.close();
-    }
-
-    fn take(&mut self, snapshot: &MetricSnapshot) {
-        let request = self.converter.convert(snapshot);
-        let capture_id: Arc<str> = snapshot.capture_id.as_str().into();
-        let count = points(&request);
-        self.push(&capture_id, &request, count);
-        if snapshot.last {
-            let end = self.converter.end(request, snapshot.step_end + self.limits.sample_interval);
-            self.push(&capture_id, &end, count);
-        }
-    }
-
-    fn push(&self, capture_id: &Arc<str>, request: &impl Message, points: u64) {
-        let body = transport::encode(request, self.compress);
-        self.shared.backlog.push(Request { capture_id: Arc::clone(capture_id), body, points });
-    }
 }

@@ -82,6 +82,50 @@ fn every_point_is_stamped_with_its_snapshot_and_the_last_is_followed_by_the_end(
 }
 
 #[test]
+fn the_end_of_a_capture_is_sent_when_its_moment_has_come() {
+    let backend = Backend::start(|_| ok());
+    let mut resolved = to(&backend.url());
+    resolved.limits.sample_interval = MS;
+    let (sender, receiver) = bounded(16);
+    let exporter = Exporter::start(&resolved, &identity(), receiver).unwrap().unwrap();
+    // Stopped a quarter of a second before the end of its step.
+    let last = snapshots(1).pop().unwrap();
+    let (due, end) = (750 * MS + MS, nanos(last.step_end + MS));
+    let from = Instant::now();
+    sender.send(last).unwrap();
+    backend.next();
+    assert_eq!(stamps(&backend.next().metrics()).first().unwrap(), &(0, end, 1));
+    assert!(from.elapsed() >= due);
+    assert!(exporter.shutdown(PATIENCE));
+}
+
+#[test]
+fn the_end_of_a_capture_does_not_overtake_the_next_one() {
+    let backend = Backend::start(|_| ok());
+    let (sender, receiver) = SnapshotSender::bounded(16);
+    let mut lab = Lab::new(sender);
+    let mut wall = some_time();
+    for capture in ["c1", "c2", "c3"] {
+        lab.arm(capture, wall);
+        lab.play(2);
+        lab.stop();
+        wall += Duration::from_millis(2_010);
+    }
+    let all: Vec<_> = receiver.try_iter().collect();
+    let expected = all.len() as u64 + 3;
+    assert_eq!(export(&to(&backend.url()), all).exported, expected);
+    let stamped: Vec<_> = backend
+        .arrived
+        .try_iter()
+        .map(|request| stamps(&request.metrics()).first().map(|(_, time, flags)| (*time, *flags)).unwrap())
+        .collect();
+    assert!(stamped.is_sorted_by_key(|(time, _)| *time), "{stamped:?}");
+    // The first two captures' ends stand between the snapshots of the ones after them.
+    let ends: Vec<_> = stamped.iter().enumerate().filter(|(_, (_, flags))| *flags == 1).map(|(at, _)| at).collect();
+    assert!(ends.len() == 3 && ends[0] > 3, "{stamped:?}");
+}
+
+#[test]
 fn a_series_begins_when_the_collector_began_it_and_stays_there() {
     let backend = Backend::start(|_| ok());
     let (sender, receiver) = SnapshotSender::bounded(16);
@@ -129,8 +173,7 @@ fn the_resource_is_the_hosts_and_the_environment_adds_to_it() {
         ("service.version", "1.2.3"),
     ]);
     assert_eq!(resource(&requests[0]), all);
-    // The end of a capture carries only what names the series.
-    assert_eq!(resource(&requests[last]), pairs(&[("service.name", "b"), ("service.instance.id", "h1")]));
+    assert_eq!(resource(&requests[last]), all);
 }
 
 #[test]

@@ -77,6 +77,7 @@ fn each_status_is_repeated_or_dropped_as_the_specification_says() {
         (Answer::Status(14, "unavailable", None), true),
         (Answer::Status(15, "data loss", None), true),
         (Answer::Reset, true),
+        (Answer::Disconnect, true),
         (Answer::Status(2, "unknown", None), false),
         (Answer::Status(3, "invalid", None), false),
         (Answer::Status(8, "full", Some(other)), false),
@@ -96,7 +97,7 @@ fn each_status_is_repeated_or_dropped_as_the_specification_says() {
         let what = match &answer {
             Answer::Status(code, message, _) => format!("{code} {message}"),
             Answer::Message(message) => format!("{} bytes", message.len()),
-            _ => "reset".into(),
+            _ => "broken off".into(),
         };
         let expected = if repeated { (3, 0, 1) } else { (2, 1, 0) };
         assert_eq!((health.exported, health.failed, health.retried), expected, "{what}: {health:?}");
@@ -104,6 +105,21 @@ fn each_status_is_repeated_or_dropped_as_the_specification_says() {
             assert!(health.last_error.unwrap().contains(message));
         }
     }
+}
+
+#[tokio::test]
+async fn it_may_be_started_and_dropped_inside_a_runtime_of_the_hosts() {
+    let server = Server::start(None, |_| ok());
+    let (sender, receiver) = bounded(16);
+    snapshots(1).into_iter().for_each(|snapshot| sender.send(snapshot).unwrap());
+    let exporter = Exporter::start(&resolved(&server), &identity(), receiver).unwrap().unwrap();
+    let exporter = tokio::task::spawn_blocking(move || {
+        assert!(exporter.shutdown(PATIENCE));
+        exporter
+    });
+    let exporter = exporter.await.unwrap();
+    assert_eq!(exporter.health().exported, 3);
+    drop(exporter);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The sending thread: one request after another, repeated while the backend cannot take it.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::back_off::BackOff;
@@ -8,6 +10,9 @@ use crate::config::Limits;
 use crate::health::Health;
 use crate::transport::{Failure, Transport};
 use parking_lot::Mutex;
+
+/// Captures whose refusal is remembered as said: more than can be under way at once.
+const MOST_CAPTURES: usize = 16;
 
 /// What the two threads and the handle share.
 #[derive(Debug)]
@@ -36,15 +41,15 @@ pub(super) struct Sender<'a> {
     shared: &'a Shared,
     transport: Transport,
     back_off: BackOff,
-    /// The capture whose refusal has been said.
-    refused: Option<std::sync::Arc<str>>,
+    /// The last captures whose refusal has been said: the end of one may follow the beginning of the next.
+    refused: VecDeque<Arc<str>>,
     /// Requests given up by the time the backend went away.
     dropped_before: u64,
 }
 
 impl<'a> Sender<'a> {
     pub(super) fn new(shared: &'a Shared, transport: Transport, limits: Limits) -> Self {
-        Self { shared, transport, back_off: BackOff::new(limits), refused: None, dropped_before: 0 }
+        Self { shared, transport, back_off: BackOff::new(limits), refused: VecDeque::new(), dropped_before: 0 }
     }
 
     /// Sends until the backlog ends.
@@ -75,13 +80,16 @@ impl<'a> Sender<'a> {
     fn refused(&mut self, request: &Request, message: String, rejected: Option<u64>) {
         self.answered();
         self.shared.backlog.done();
-        if self.refused.as_ref() != Some(&request.capture_id) {
+        if !self.refused.contains(&request.capture_id) {
             let (target, capture_id) = (self.transport.shown(), &request.capture_id);
             tracing::warn!(
                 %target, %capture_id, rejected,
                 "the OTLP backend refuses metrics, which are lost there: {message}; said once a capture"
             );
-            self.refused = Some(request.capture_id.clone());
+            self.refused.push_back(Arc::clone(&request.capture_id));
+            if self.refused.len() > MOST_CAPTURES {
+                self.refused.pop_front();
+            }
         }
         let mut health = self.shared.health.lock();
         health.failed += 1;

@@ -109,7 +109,24 @@ pub(crate) fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_a_reader_panic_or_a_message_grow(bytes in proptest::collection::vec(any::<u8>(), 0..500)) {
+            for service in [Service::Metrics, Service::Traces] {
+                if let Err(Failure::Refused { message, .. }) = taken(service, &bytes) {
+                    prop_assert!(message.chars().count() < MESSAGE_CHARACTERS + 60);
+                }
+            }
+            let text = String::from_utf8_lossy(&bytes);
+            prop_assert!(plain(&text).chars().all(|c| !c.is_control()));
+            drop(Status::decode(&bytes[..]).map(|status| status.retry_info()));
+            let _ = retry_after(&text, SystemTime::UNIX_EPOCH);
+        }
+    }
 
     #[test]
     fn strange_words_become_one_short_line() {

@@ -39,6 +39,7 @@ impl Http {
             // A request with secrets in its headers goes where it was configured to go.
             .max_redirects(0)
             .max_redirects_will_error(false)
+            // What the URL names is what is connected to, as over gRPC; HTTP_PROXY and its kin are for browsers.
             .proxy(None)
             .max_idle_connections(1)
             .user_agent(concat!("punktfunk/", env!("CARGO_PKG_VERSION")))

@@ -24,6 +24,8 @@ pub enum Answer {
     Hang,
     /// The stream is broken off.
     Reset,
+    /// The whole connection is.
+    Disconnect,
 }
 
 pub struct Call {
@@ -84,8 +86,16 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     count: Arc<Mutex<usize>>,
 ) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
-    while let Some(Ok((request, respond))) = connection.accept().await {
-        let (tell, script, count) = (tell.clone(), script.clone(), count.clone());
+    let broken_off = Arc::new(tokio::sync::Notify::new());
+    loop {
+        let (request, respond) = tokio::select! {
+            accepted = connection.accept() => match accepted {
+                Some(Ok(accepted)) => accepted,
+                _ => return,
+            },
+            () = broken_off.notified() => return,
+        };
+        let (tell, script, count, broken_off) = (tell.clone(), script.clone(), count.clone(), broken_off.clone());
         tokio::spawn(async move {
             let call = read(request).await;
             let number = {
@@ -96,7 +106,10 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             let answer = (script.lock().unwrap())(number);
             // A test that has seen enough has dropped its end.
             let _ = tell.send(call);
-            reply(respond, answer).await;
+            match answer {
+                Answer::Disconnect => broken_off.notify_one(),
+                answer => reply(respond, answer).await,
+            }
         });
     }
 }
@@ -123,7 +136,7 @@ async fn reply(mut respond: SendResponse<bytes::Bytes>, answer: Answer) {
     let mut trailers = HeaderMap::new();
     match answer {
         Answer::Hang => std::future::pending().await,
-        Answer::Reset => respond.send_reset(Reason::INTERNAL_ERROR),
+        Answer::Reset | Answer::Disconnect => respond.send_reset(Reason::INTERNAL_ERROR),
         Answer::Message(message) => {
             let mut body = respond.send_response(head, false).unwrap();
             let mut frame = vec![0];
