@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::schema::{CaptureMeta, SCHEMA_VERSION};
 
-/// How much of a file is read, step by step, until `meta` ends: 8 KiB hold the metadata of a dozen sessions.
-const STEPS: [usize; 3] = [8 << 10, 128 << 10, MAX_HEAD];
+/// How much of a file is read, step by step, until `meta` ends: 4 KiB hold the metadata of a few sessions.
+const STEPS: [usize; 3] = [4 << 10, 128 << 10, MAX_HEAD];
 
 /// `meta` ends within this many bytes, or the file is not one of ours.
 const MAX_HEAD: usize = 1 << 20;
@@ -67,41 +67,38 @@ impl Head<'_> {
 }
 
 /// Reads the metadata of an open file of `len` bytes, and whether it is whole. `buffer` is only kept to be used again.
-pub(crate) fn read(file: &File, len: u64, buffer: &mut Vec<u8>) -> Result<CaptureMeta, Unreadable> {
+///
+/// # Errors
+/// Whatever the system says.
+pub(crate) fn read(file: &File, len: u64, buffer: &mut Vec<u8>) -> io::Result<Result<CaptureMeta, Unreadable>> {
     for step in STEPS {
         let wanted = step.min(usize::try_from(len).unwrap_or(step));
         buffer.resize(wanted, 0);
-        file.read_exact_at(buffer, 0).map_err(|error| Unreadable::Io(error.to_string()))?;
+        file.read_exact_at(buffer, 0)?;
         let at_end = wanted as u64 == len;
-        match find(buffer) {
-            Ok(head) => {
-                let meta = head.meta()?;
-                if at_end {
-                    whole(buffer)?;
-                } else {
-                    check_end(file, len, buffer)?;
-                }
-                return Ok(meta);
+        match find(buffer).and_then(|head| head.meta()) {
+            Ok(meta) => {
+                let is_whole = if at_end { whole(buffer) } else { check_end(file, len, buffer)? };
+                return Ok(is_whole.map(|()| meta));
             }
             Err(Unreadable::Truncated) if !at_end => {}
-            Err(reason) => return Err(reason),
+            Err(reason) => return Ok(Err(reason)),
         }
     }
-    Err(Unreadable::Foreign(format!("no meta in its first {} MiB", MAX_HEAD >> 20)))
+    Ok(Err(Unreadable::Foreign(format!("no meta in its first {} MiB", MAX_HEAD >> 20))))
 }
 
 /// The store writes compact JSON and one line feed at its end, so the last two bytes tell whether a file is whole. Others'
 /// files, which may be indented, are gone through.
-fn check_end(file: &File, len: u64, head: &[u8]) -> Result<(), Unreadable> {
-    let io = |error: io::Error| Unreadable::Io(error.to_string());
+fn check_end(file: &File, len: u64, head: &[u8]) -> io::Result<Result<(), Unreadable>> {
     let mut end = [0; 2];
-    file.read_exact_at(&mut end, len.saturating_sub(2)).map_err(io)?;
+    file.read_exact_at(&mut end, len.saturating_sub(2))?;
     if end == *b"}\n" && !head.contains(&b'\n') {
-        return Ok(());
+        return Ok(Ok(()));
     }
     let mut bytes = Vec::new();
-    file.take(len).read_to_end(&mut bytes).map_err(io)?;
-    whole(&bytes)
+    file.take(len).read_to_end(&mut bytes)?;
+    Ok(whole(&bytes))
 }
 
 fn whole(bytes: &[u8]) -> Result<(), Unreadable> {

@@ -1,13 +1,14 @@
-//! The list of recordings, newest first: file names are read from the directory, heads of files only for the entries that
-//! are asked for, and only once per revision.
+//! The list of recordings, newest first: names are read from the directory; files are looked at only for the entries that
+//! are asked for, and their heads are read only once per revision.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, DirEntry, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::fs::TEMPORARY;
 use crate::head::{self, Unreadable};
@@ -20,10 +21,10 @@ pub const MAX_BYTES: u64 = 512 << 20;
 /// Ending of a recording's file name.
 const ENDING: &str = ".json";
 
-/// Threads that read heads at most.
+/// Threads that look at files at most.
 const MAX_READERS: usize = 4;
 
-/// Heads that are worth a thread.
+/// Files that are worth a thread.
 const MIN_SHARE: usize = 256;
 
 /// Identifies one state of a recording's file, also after a restart: changes with every edit. Fit for an ETag (without its
@@ -93,8 +94,8 @@ pub struct Listing {
 pub enum Listed {
     /// A recording.
     Readable {
-        /// What its head says.
-        meta: Box<CaptureMeta>,
+        /// What its head says; shared with the store, which keeps it for the next list.
+        meta: Arc<CaptureMeta>,
         /// State of the file.
         revision: Revision,
     },
@@ -135,11 +136,33 @@ pub struct ListError {
 #[derive(Debug, Default)]
 pub(crate) struct Cache(HashMap<String, (Revision, Listed)>);
 
-/// A file as the directory tells it.
+/// A name in the directory, and the way to what bears it.
 pub(crate) struct Entry {
     pub(crate) name: String,
-    pub(crate) revision: Revision,
-    regular: bool,
+    found: DirEntry,
+}
+
+impl Entry {
+    /// Its metadata; `None` if it has been deleted since the directory was read.
+    pub(crate) fn metadata(&self) -> io::Result<Option<Metadata>> {
+        match self.found.metadata() {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What became of one entry of the page.
+enum Looked {
+    /// It is as it was.
+    Known(Listed),
+    /// It was read, in this revision.
+    Read(Revision, Listed),
+    /// The system refused. It may grant it the next time.
+    Refused(Listed),
+    /// It has been deleted.
+    Gone,
 }
 
 /// Orders names by age: those of one second by their suffix, which the ending would put before the name without one.
@@ -147,24 +170,16 @@ fn age(name: &str) -> (&str, &str) {
     (name.strip_suffix(ENDING).unwrap_or(name), name)
 }
 
-/// Every file in the directory but hidden ones, newest first: names begin with the time.
+/// Every name in the directory but hidden ones, newest first: names begin with the time.
 pub(crate) fn scan(dir: &Path) -> Result<Vec<Entry>, ListError> {
     let error = |source| ListError { path: dir.to_owned(), source };
     let mut entries = Vec::new();
-    for entry in fs::read_dir(dir).map_err(error)? {
-        let entry = entry.map_err(error)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
+    for found in fs::read_dir(dir).map_err(error)? {
+        let found = found.map_err(error)?;
+        let name = found.file_name().to_string_lossy().into_owned();
         debug_assert!(TEMPORARY.starts_with('.'), "files that are being written are hidden");
-        if name.starts_with('.') {
-            continue;
-        }
-        match entry.metadata() {
-            Ok(metadata) => {
-                entries.push(Entry { name, revision: Revision::of(&metadata), regular: metadata.is_file() })
-            }
-            // Deleted in between.
-            Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(error(source)),
+        if !name.starts_with('.') {
+            entries.push(Entry { name, found });
         }
     }
     entries.sort_unstable_by(|a, b| age(&b.name).cmp(&age(&a.name)));
@@ -181,51 +196,72 @@ impl Cache {
             query.after.as_ref().map_or(0, |after| entries.partition_point(|entry| age(&entry.name) >= age(after)));
         let length = query.limit.unwrap_or(usize::MAX).min(total - first);
         let page = &entries[first..first + length];
-        self.read_unknown(dir, page);
+        let mut listed = Vec::with_capacity(length);
+        for (entry, looked) in page.iter().zip(self.look_at_all(dir, page)) {
+            match looked {
+                Looked::Known(known) => listed.push(known),
+                Looked::Read(revision, read) => {
+                    self.0.insert(entry.name.clone(), (revision, read.clone()));
+                    listed.push(read);
+                }
+                Looked::Refused(refused) => listed.push(refused),
+                Looked::Gone => drop(self.0.remove(&entry.name)),
+            }
+        }
         let end = first + length;
         let next = (end < total && end > first).then(|| entries[end - 1].name.clone());
-        let listed =
-            page.iter().filter_map(|entry| self.0.get(&entry.name)).map(|(_, listed)| listed.clone()).collect();
-        self.0.retain(|_, (_, listed)| {
-            // What the system refused once may be granted the next time.
-            !matches!(listed, Listed::Unreadable { reason: Unreadable::Io(_), .. })
-        });
         Ok(Listing { entries: listed, next, total })
     }
 
-    /// Reads the heads of files that are new or changed. Opening a file is most of the work, and the disk's; a few threads
-    /// share it when a host that has just started lists thousands.
-    fn read_unknown(&mut self, dir: &Path, page: &[Entry]) {
-        let known = |entry: &&Entry| self.0.get(&entry.name).is_some_and(|(revision, _)| *revision == entry.revision);
-        let unknown: Vec<&Entry> = page.iter().filter(|entry| !known(entry)).collect();
+    /// Looks at the files of a page. That is mostly the system's work; a few threads share it when thousands are listed.
+    fn look_at_all(&self, dir: &Path, page: &[Entry]) -> Vec<Looked> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_READERS);
-        let share = unknown.len().div_ceil(threads).max(MIN_SHARE);
-        let read_share = |entries: &[&Entry]| {
+        let share = page.len().div_ceil(threads).max(MIN_SHARE);
+        let look_at = |entries: &[Entry]| {
             let mut buffer = Vec::new();
-            entries.iter().map(|entry| read(dir, entry, &mut buffer)).collect::<Vec<_>>()
+            entries.iter().map(|entry| self.look(dir, entry, &mut buffer)).collect::<Vec<_>>()
         };
-        let read: Vec<Option<(Revision, Listed)>> = std::thread::scope(|scope| {
-            let mut shares = unknown.chunks(share);
+        std::thread::scope(|scope| {
+            let mut shares = page.chunks(share);
             let first = shares.next().unwrap_or_default();
-            let others: Vec<_> = shares.map(|entries| scope.spawn(move || read_share(entries))).collect();
-            let mut read = read_share(first);
+            let others: Vec<_> = shares.map(|entries| scope.spawn(move || look_at(entries))).collect();
+            let mut looked = look_at(first);
             for other in others {
-                read.extend(other.join().expect("reading a head does not panic, whatever is in the file"));
+                looked.extend(other.join().expect("reading a head does not panic, whatever is in the file"));
             }
-            read
-        });
-        for (entry, read) in unknown.into_iter().zip(read) {
-            match read {
-                Some(read) => drop(self.0.insert(entry.name.clone(), read)),
-                None => drop(self.0.remove(&entry.name)),
+            looked
+        })
+    }
+
+    /// Reads the head of a file that is new or changed.
+    fn look(&self, dir: &Path, entry: &Entry, buffer: &mut Vec<u8>) -> Looked {
+        if let Some((known, listed)) = self.0.get(&entry.name)
+            && matches!(entry.metadata(), Ok(Some(metadata)) if Revision::of(&metadata) == *known)
+        {
+            return Looked::Known(listed.clone());
+        }
+        let id = id_of(&entry.name);
+        match read(dir, entry, id.as_ref(), buffer) {
+            Ok((revision, Ok(meta))) => Looked::Read(revision, Listed::Readable { meta: Arc::new(meta), revision }),
+            Ok((revision, Err(reason))) => {
+                let bytes = revision.bytes;
+                Looked::Read(revision, Listed::Unreadable { name: entry.name.clone(), id, reason, bytes })
             }
+            Err(error) => match entry.metadata() {
+                Ok(None) => Looked::Gone,
+                metadata => {
+                    let bytes = metadata.ok().flatten().map_or(0, |metadata| metadata.len());
+                    let reason = Unreadable::Io(error.to_string());
+                    Looked::Refused(Listed::Unreadable { name: entry.name.clone(), id, reason, bytes })
+                }
+            },
         }
     }
 
     /// Keeps memory bounded by the directory.
     fn forget_all_but(&mut self, entries: &[Entry]) {
         if self.0.len() > entries.len() {
-            self.0.retain(|name, _| entries.binary_search_by(|entry| name.cmp(&entry.name)).is_ok());
+            self.0.retain(|name, _| entries.binary_search_by(|entry| age(name).cmp(&age(&entry.name))).is_ok());
         }
     }
 }
@@ -240,39 +276,62 @@ pub(crate) fn name_of(id: &RecordingId) -> String {
     format!("{id}{ENDING}")
 }
 
-/// What a file holds, and the revision in which it was read: since the directory was, it may have been replaced, or deleted
-/// (`None`).
-fn read(dir: &Path, entry: &Entry, buffer: &mut Vec<u8>) -> Option<(Revision, Listed)> {
-    let id = id_of(&entry.name);
-    let mut revision = entry.revision;
-    let listed = match read_meta(dir, entry, id.as_ref(), &mut revision, buffer) {
-        Err(Unreadable::Io(_)) if !dir.join(&entry.name).exists() => return None,
-        Ok(meta) => Listed::Readable { meta: Box::new(meta), revision },
-        Err(reason) => Listed::Unreadable { name: entry.name.clone(), id, reason, bytes: revision.bytes },
-    };
-    Some((revision, listed))
-}
-
-fn read_meta(
+/// The metadata in a file, or why there is none, and the revision that was read.
+///
+/// # Errors
+/// Whatever the system says, also that the file is gone.
+fn read(
     dir: &Path,
     entry: &Entry,
     id: Option<&RecordingId>,
-    revision: &mut Revision,
     buffer: &mut Vec<u8>,
-) -> Result<CaptureMeta, Unreadable> {
-    let io = |error: io::Error| Unreadable::Io(error.to_string());
-    if !entry.regular {
-        return Err(Unreadable::NotAFile);
-    }
-    let id = id.ok_or(Unreadable::ForeignName)?;
-    let file = File::open(dir.join(&entry.name)).map_err(io)?;
-    *revision = Revision::of(&file.metadata().map_err(io)?);
+) -> io::Result<(Revision, Result<CaptureMeta, Unreadable>)> {
+    // The directory knows the kind, without a look at what bears the name.
+    let regular = entry.found.file_type()?.is_file();
+    let Some(id) = id.filter(|_| regular) else {
+        let metadata = entry.found.metadata()?;
+        let reason = if regular { Unreadable::ForeignName } else { Unreadable::NotAFile };
+        return Ok((Revision::of(&metadata), Err(reason)));
+    };
+    let file = File::open(dir.join(&entry.name))?;
+    let revision = Revision::of(&file.metadata()?);
     if revision.bytes > MAX_BYTES {
-        return Err(Unreadable::TooLarge { limit: MAX_BYTES });
+        return Ok((revision, Err(Unreadable::TooLarge { limit: MAX_BYTES })));
     }
-    let meta = head::read(&file, revision.bytes, buffer)?;
-    if meta.id != *id {
-        return Err(Unreadable::Renamed { holds: meta.id.to_string() });
+    let meta = match head::read(&file, revision.bytes, buffer)? {
+        Ok(meta) if meta.id != *id => Err(Unreadable::Renamed { holds: meta.id.to_string() }),
+        found => found,
+    };
+    Ok((revision, meta))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_still_there_stays_known_when_something_else_is_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        // Two of one second: by their names alone, the second one would stand before the first.
+        let names = ["2026-06-26T20-14-03Z.json", "2026-06-26T20-14-03Z-2.json", "2026-06-27T00-00-00Z.json"];
+        names.iter().for_each(|name| fs::write(dir.path().join(name), "{}").unwrap());
+        let mut cache = Cache::default();
+        let names_of = |listing: &Listing| {
+            listing
+                .entries
+                .iter()
+                .map(|entry| match entry {
+                    Listed::Unreadable { name, .. } => name.clone(),
+                    Listed::Readable { meta, .. } => meta.id.to_string(),
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names_of(&cache.list(dir.path(), &ListQuery::default()).unwrap()), [names[2], names[1], names[0]]);
+        fs::remove_file(dir.path().join(names[2])).unwrap();
+        let page = cache.list(dir.path(), &ListQuery { limit: Some(0), after: None }).unwrap();
+        assert_eq!((page.total, page.entries.len()), (2, 0));
+        let mut known: Vec<_> = cache.0.into_keys().collect();
+        known.sort();
+        assert_eq!(known, [names[1], names[0]]);
     }
-    Ok(meta)
 }

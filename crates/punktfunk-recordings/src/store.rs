@@ -313,11 +313,14 @@ impl Store {
     /// # Errors
     /// [`ListError`] if the directory cannot be read.
     pub fn usage(&self) -> Result<Usage, ListError> {
-        let entries = scan(&self.0.dir)?;
-        Ok(Usage {
-            recordings: entries.iter().filter(|entry| id_of(&entry.name).is_some()).count() as u64,
-            bytes: entries.iter().map(|entry| entry.revision.bytes()).sum(),
-        })
+        let mut usage = Usage::default();
+        for entry in scan(&self.0.dir)? {
+            let error = |source| ListError { path: self.0.dir.clone(), source };
+            let Some(metadata) = entry.metadata().map_err(error)? else { continue };
+            usage.recordings += u64::from(id_of(&entry.name).is_some());
+            usage.bytes += metadata.len();
+        }
+        Ok(usage)
     }
 
     /// Says which recordings would be deleted, oldest first, if another one of `incoming_bytes` were saved now. Empty
@@ -345,7 +348,7 @@ impl Store {
                 && saved != Some(&meta.id)
             {
                 bytes -= revision.bytes();
-                evicted.push(*meta);
+                evicted.push(Arc::unwrap_or_clone(meta));
             }
         }
         Ok(evicted)

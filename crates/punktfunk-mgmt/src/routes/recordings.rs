@@ -1,5 +1,7 @@
 //! Saved recordings: list, read, edit, delete.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -57,7 +59,8 @@ pub(crate) struct RecordingEntry {
     /// Name of the file.
     name: String,
     /// What is known of it without its samples; `null` if it cannot be read.
-    meta: Option<CaptureMeta>,
+    #[schema(value_type = Option<CaptureMeta>)]
+    meta: Option<Arc<CaptureMeta>>,
     /// Its entity tag without the quotes, for `If-Match`; `null` if it cannot be read.
     revision: Option<String>,
     /// Why it cannot be read; `null` if it can.
@@ -73,7 +76,7 @@ impl From<Listed> for RecordingEntry {
             Listed::Readable { meta, revision } => Self {
                 id: Some(meta.id.to_string()),
                 name: format!("{}.json", meta.id),
-                meta: Some(*meta),
+                meta: Some(meta),
                 revision: Some(revision.to_string()),
                 reason: None,
                 bytes,
