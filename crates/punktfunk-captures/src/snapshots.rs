@@ -222,7 +222,7 @@ impl Shared {
             }
         };
         let pending = listing.entries.into_iter().rev().filter_map(|entry| match entry {
-            Listed::Readable { meta, .. } if meta.snapshot == Some(SnapshotState::Pending) => Some(meta.id),
+            Listed::Readable { meta, .. } if meta.snapshot == Some(SnapshotState::Pending) => Some(meta.id.clone()),
             _ => None,
         });
         let pending: Vec<RecordingId> = pending.filter(|id| self.enlist(id)).collect();
