@@ -145,6 +145,14 @@ impl Journal {
     }
 }
 
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Closing would not do: a process that is being started may have inherited the file, and with it the lock. If this
+        // fails, the journal counts as live until the host ends, and is recovered at the next start.
+        self.file.unlock().ok();
+    }
+}
+
 /// The file of a capture's journal.
 pub(crate) fn path_of(dir: &Path, id: &RecordingId) -> PathBuf {
     dir.join(FOLDER).join(format!("{id}{ENDING}"))
