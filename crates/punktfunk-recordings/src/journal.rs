@@ -191,7 +191,7 @@ pub enum RecoverError {
     /// The recording could not be saved.
     #[error(transparent)]
     Save(#[from] SaveError),
-    /// A file bears the recording's name and cannot be read.
+    /// A file bears the recording's name and cannot be read, be it that it was just made of the journal.
     #[error(transparent)]
     Occupied(#[from] GetError),
 }
@@ -251,6 +251,8 @@ fn recover_one(store: &Store, id: RecordingId) -> Recovered {
         let provenance = Provenance { source: Source::Local, verified: None, counts: Vec::new() };
         let capture = Capture::assemble(meta, found.samples, found.markers, provenance, Vec::new());
         store.save(&capture)?;
+        // Damaged lines may hold anything; only what can be read again replaces them.
+        store.get(&recovered.id)?;
         remove(&path).map_err(io)?;
         Ok(Some(capture.meta))
     })();
