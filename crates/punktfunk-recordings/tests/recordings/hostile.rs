@@ -158,7 +158,7 @@ fn use_all_of(capture: &Capture) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn a_damaged_recording_is_read_or_says_why_not(damages in damages()) {
