@@ -84,6 +84,7 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Tags> {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -109,6 +110,27 @@ mod tests {
         }
         for foreign in ["\"someone-else's\"", "\"a,b\"", "\"\"", "W/\"x\", \"y\""] {
             assert_eq!(condition(foreign), Ok(Condition::OneOf(Vec::new())), "{foreign}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_guard_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..60), tags in "[W/\"a-f0-9,*-]{0,40}") {
+            for value in [bytes, tags.into_bytes()] {
+                let Ok(value) = HeaderValue::from_bytes(&value) else { continue };
+                let mut headers = HeaderMap::new();
+                headers.insert(header::IF_MATCH, value.clone());
+                headers.insert(header::IF_NONE_MATCH, value);
+                match if_match(&headers) {
+                    // Both read the same list.
+                    Ok(Condition::OneOf(revisions)) => prop_assert_eq!(revisions, none_match(&headers)),
+                    Ok(Condition::Any) => prop_assert_eq!(none_match(&headers), []),
+                    Err(error) => {
+                        prop_assert_eq!(error.status(), StatusCode::PRECONDITION_FAILED);
+                        prop_assert_eq!(none_match(&headers), []);
+                    }
+                }
+            }
         }
     }
 }

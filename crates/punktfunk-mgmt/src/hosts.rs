@@ -66,6 +66,7 @@ fn plain(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -103,5 +104,22 @@ mod tests {
         assert_eq!(status(&hosts, "/", &["localhost", "evil.example"]), 400);
         assert_eq!(status(&hosts, "/", &["not a host"]), 400);
         assert_eq!(status(&hosts, "http://evil.example/", &["localhost"]), 421);
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_passes_that_is_not_ours(bytes in prop::collection::vec(any::<u8>(), 0..40), text in "[a-z0-9.:@\\[\\]%-]{0,24}") {
+            let hosts = Hosts::new("192.168.1.5".parse().unwrap(), &[]);
+            for value in [bytes, text.into_bytes()] {
+                let Ok(value) = HeaderValue::from_bytes(&value) else { continue };
+                let mut headers = HeaderMap::new();
+                headers.insert(header::HOST, value.clone());
+                if hosts.check(&Uri::from_static("/"), &headers).is_ok() {
+                    let text = value.to_str().unwrap().to_ascii_lowercase();
+                    let ours = ["localhost", "192.168.1.5", "127.", "[::1]", "[::ffff:", "[0"];
+                    prop_assert!(ours.iter().any(|name| text.rsplit('@').next().unwrap().starts_with(name)), "{text}");
+                }
+            }
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! What an operator waits for: stop → saved and durable with an hour of samples, and the list of ten thousand recordings.
+//! What an operator waits for: stop → saved and durable with an hour of samples, and with the most that is usual; and the
+//! list of ten thousand recordings.
 //!
 //! The directory is that of `CARGO_TARGET_TMPDIR`'s file system, so that fsync is a real one; a tmpfs would flatter.
 
@@ -32,31 +33,37 @@ fn id() -> RecordingId {
     RecordingId::new(1_782_504_843_000, Some((1280, 720)))
 }
 
-/// An hour of one session at one sample a second.
-fn hour(criterion: &mut Criterion) {
+/// What a stop waits for: the whole run's figures, its file, and that it is durable. One sample a second and session.
+fn stop(criterion: &mut Criterion) {
     let dir = directory();
     let store = open(dir.path());
-    let Capture { meta, samples, provenance, kept_frames, .. } = fixture::recording(&id(), HOUR_S);
-    store.save(&fixture::recording(&id(), HOUR_S)).unwrap();
-    let bytes = fs::metadata(store.path_of(&id())).unwrap().len();
+    for (name, sessions, seconds) in [("1 h of one session", 1, HOUR_S), ("3 h of four sessions", 4, 3 * HOUR_S)] {
+        let Capture { meta, samples, provenance, kept_frames, .. } = fixture::recording_of(&id(), sessions, seconds);
+        let parts = || (meta.clone(), samples.clone(), provenance.clone(), kept_frames.clone());
+        let save = |(meta, samples, provenance, kept): (_, _, _, _)| {
+            let capture = Capture::assemble(meta, samples, Vec::new(), provenance, kept);
+            store.save(&capture).unwrap()
+        };
+        let bytes = save(parts()).bytes();
 
-    let mut group = criterion.benchmark_group("hour");
-    group.sample_size(20).throughput(Throughput::Bytes(bytes));
-    // Copying the samples is not part of a stop.
-    group.bench_function("assemble, serialise, fsync", |bencher| {
-        bencher.iter_custom(|iterations| {
-            (0..iterations).fold(Duration::ZERO, |sum, _| {
-                let parts = (meta.clone(), samples.clone(), provenance.clone(), kept_frames.clone());
-                let start = Instant::now();
-                let capture = Capture::assemble(parts.0, parts.1, Vec::new(), parts.2, parts.3);
-                store.save(&capture).unwrap();
-                sum + start.elapsed()
-            })
+        let mut group = criterion.benchmark_group(format!("{name} ({} MB)", bytes / 1_000_000));
+        group.sample_size(10).throughput(Throughput::Bytes(bytes));
+        // Copying the samples is not part of a stop.
+        group.bench_function("stop: assemble, serialise, fsync", |bencher| {
+            bencher.iter_custom(|iterations| {
+                (0..iterations).fold(Duration::ZERO, |sum, _| {
+                    let parts = parts();
+                    let start = Instant::now();
+                    save(parts);
+                    sum + start.elapsed()
+                })
+            });
         });
-    });
-    group.bench_function("summarize", |bencher| bencher.iter(|| summarize(black_box(&samples), &meta.sessions, None)));
-    group.bench_function("read", |bencher| bencher.iter(|| store.get(&id()).unwrap()));
-    group.finish();
+        let sum_up = || summarize(black_box(&samples), &meta.sessions, None);
+        group.bench_function("summarize", |bencher| bencher.iter(sum_up));
+        group.bench_function("read", |bencher| bencher.iter(|| store.get(&id()).unwrap()));
+        group.finish();
+    }
 }
 
 /// One line of the journal, durable.
@@ -114,5 +121,5 @@ fn list(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hour, journal, list);
+criterion_group!(benches, stop, journal, list);
 criterion_main!(benches);

@@ -145,6 +145,14 @@ impl Journal {
     }
 }
 
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Closing would not do: a process that is being started may have inherited the file, and with it the lock. If this
+        // fails, the journal counts as live until the host ends, and is recovered at the next start.
+        self.file.unlock().ok();
+    }
+}
+
 /// The file of a capture's journal.
 pub(crate) fn path_of(dir: &Path, id: &RecordingId) -> PathBuf {
     dir.join(FOLDER).join(format!("{id}{ENDING}"))
@@ -183,7 +191,7 @@ pub enum RecoverError {
     /// The recording could not be saved.
     #[error(transparent)]
     Save(#[from] SaveError),
-    /// A file bears the recording's name and cannot be read.
+    /// A file bears the recording's name and cannot be read, be it that it was just made of the journal.
     #[error(transparent)]
     Occupied(#[from] GetError),
 }
@@ -243,6 +251,8 @@ fn recover_one(store: &Store, id: RecordingId) -> Recovered {
         let provenance = Provenance { source: Source::Local, verified: None, counts: Vec::new(), backend: None };
         let capture = Capture::assemble(meta, found.samples, found.markers, provenance, Vec::new());
         store.save(&capture)?;
+        // Damaged lines may hold anything; only what can be read again replaces them.
+        store.get(&recovered.id)?;
         remove(&path).map_err(io)?;
         Ok(Some(capture.meta))
     })();

@@ -50,8 +50,16 @@ struct Inner {
     writing: Mutex<()>,
     /// Ids that were given and may not have a file yet.
     reserved: Mutex<HashSet<RecordingId>>,
-    /// Holds the lock until it is closed.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Closing would not do: a process that is being started may have inherited the file, and with it the lock.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(dir = %self.dir.display(), %error, "the recordings stay locked until the host ends");
+        }
+    }
 }
 
 /// A recording that was read.
@@ -123,7 +131,7 @@ impl Store {
             cache: Mutex::default(),
             writing: Mutex::default(),
             reserved: Mutex::default(),
-            _lock: lock,
+            lock,
         })))
     }
 

@@ -144,7 +144,7 @@ impl Window {
             for late in &sample.late_by_stage {
                 let place = if late.stage == "queue" { Some(stages) } else { index(&late.stage) };
                 if let Some(place) = place {
-                    window.late[place] += late.count;
+                    window.late[place] = window.late[place].saturating_add(late.count);
                 }
             }
             for dropped in &sample.dropped_by_reason {

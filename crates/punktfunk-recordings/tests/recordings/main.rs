@@ -3,6 +3,7 @@
 
 mod export;
 mod fixture;
+mod hostile;
 mod journal;
 mod replace;
 mod store;
