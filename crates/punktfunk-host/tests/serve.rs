@@ -5,7 +5,7 @@ mod support;
 
 use std::process::{Command, Stdio};
 
-use self::support::{Client, Host, Process, directories, outcomes};
+use self::support::{Client, Host, Process, directories, free_port, outcomes};
 
 #[test]
 fn a_paired_client_streams_and_a_capture_counts_what_it_received() {
@@ -105,6 +105,21 @@ fn a_wrong_pin_pairs_nobody() {
     assert!(host.json(&["clients", "list"]).as_array().unwrap().is_empty());
     let refused = host.probe(theirs.path(), &["connect", &host.native]).stderr(Stdio::null()).status().unwrap();
     assert_eq!(refused.code(), Some(3));
+}
+
+#[test]
+fn on_a_network_address_ctl_talks_tls_to_the_one_host_whose_certificate_it_has() {
+    let (own, other) = directories();
+    assert!(Host::start(other.path()).terminate());
+    let bind = format!("0.0.0.0:{}", free_port());
+    let mut host = Host::start_with(own.path(), &[("PUNKTFUNK_MGMT_BIND", &bind)]);
+    host.management = bind;
+    assert_eq!(host.json(&["status"])["state"], "idle");
+
+    std::fs::copy(other.path().join("host.pem"), own.path().join("host.pem")).unwrap();
+    let refused = host.ctl(&["status"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("does not show its certificate"), "{said}");
 }
 
 #[test]

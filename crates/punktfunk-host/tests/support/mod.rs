@@ -158,7 +158,8 @@ impl Host {
         let management = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new(env!("CARGO_BIN_EXE_punktfunk-host"));
         command
-            .args(["serve", "--mgmt-bind", &management, "--native-bind", "127.0.0.1:0"])
+            .arg("serve")
+            .envs([("PUNKTFUNK_MGMT_BIND", management.as_str()), ("PUNKTFUNK_NATIVE_BIND", "127.0.0.1:0")])
             .envs([("PUNKTFUNK_SOURCE_WIDTH", "320"), ("PUNKTFUNK_SOURCE_HEIGHT", "180")])
             .env("PUNKTFUNK_SOURCE_FPS", "30")
             .env("PUNKTFUNK_CONFIG_DIR", directory)
