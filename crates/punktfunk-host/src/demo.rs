@@ -1,21 +1,22 @@
 //! `demo`: the host with one client over loopback, a capture with a known fault in its middle third, and what it says.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use punktfunk_captures::{StartError, StartRequest, StopError};
+use punktfunk_captures::{SnapshotPhase, StartError, StartRequest, StopError};
 use punktfunk_media::{DelaySchedule, DelayStage, Delays};
 use punktfunk_native::client::{self, Consumer, Goal, ReceiverConfig, RunReport};
 use punktfunk_native::control::{Dialer, DialerConfig};
 use punktfunk_native::identity::{Identity, IdentityError};
 use punktfunk_native::message::StreamRequest;
 use punktfunk_native::pairing::StoreError;
-use punktfunk_recordings::GetError;
+use punktfunk_recordings::{CaptureMeta, GetError, RecordingId};
 
 use crate::config::HostConfig;
 use crate::host::{self, Host, HostError};
@@ -26,6 +27,12 @@ const CLIENT: &str = "demo";
 
 /// Time from the client's start to the capture's: the stream has settled by then.
 const SETTLE: Duration = Duration::from_secs(2);
+
+/// Time between two lines of progress while a snapshot is taken.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// How much longer than the backend may settle a snapshot is waited for: its queries.
+const SNAPSHOT_GRACE: Duration = Duration::from_secs(5);
 
 /// Longest wait for the first frame.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -124,7 +131,8 @@ fn say(text: &str) {
     println!("{text}");
 }
 
-/// Runs the demo; stays up afterwards until a signal comes.
+/// Runs the demo; stays up afterwards until a signal comes. A signal before that ends it, too: what was captured by then
+/// is saved.
 ///
 /// # Errors
 /// When a part of it could not be started, or the recording could not be saved.
@@ -133,12 +141,45 @@ pub async fn run(args: Args, mut config: HostConfig, directory: PathBuf) -> Resu
     // Nobody else is to connect to a demo.
     config.native.bind = ([127, 0, 0, 1], 0).into();
     let host = Host::start(&config, &directory).await?;
+    let shown = let_client_in(&args, &config, &host, &directory, ending).await;
+    // Whatever became of the show, the host ends as it should.
+    let stopped = host.stop().await;
+    shown?;
+    Ok(stopped?)
+}
+
+/// Pairs a client of the demo's own with the host, for the demo only.
+async fn let_client_in(
+    args: &Args,
+    config: &HostConfig,
+    host: &Host,
+    directory: &Path,
+    ending: impl Future<Output = ()>,
+) -> Result<(), DemoError> {
     let (width, height, fps) = (config.source.width, config.source.height, config.source.fps);
     say(&format!(
         "punktfunk demo: {width}x{height}@{fps} to one client over loopback; API on http://{}",
         host.management_address()
     ));
+    let identity = Identity::load_or_create(directory, "demo-client")?;
+    let paired = host.clients.add(identity.fingerprint(), CLIENT)?;
+    let request = StreamRequest { width, height, fps, bitrate_bps: BITRATE_BPS };
+    let shown = stream(args, config, host, identity, request, ending).await;
+    if let Err(error) = host.clients.revoke(&paired.id) {
+        tracing::warn!(%error, "the demo's client could not be revoked; see `ctl clients list`");
+    }
+    shown
+}
 
+/// Streams to the client while there is something to be seen.
+async fn stream(
+    args: &Args,
+    config: &HostConfig,
+    host: &Host,
+    identity: Identity,
+    request: StreamRequest,
+    ending: impl Future<Output = ()>,
+) -> Result<(), DemoError> {
     let capture = Duration::from_secs(args.seconds);
     if let Some(stage) = args.fault.stage() {
         let burst = SETTLE + capture / 3..SETTLE + capture * 2 / 3;
@@ -153,27 +194,54 @@ pub async fn run(args: Args, mut config: HostConfig, directory: PathBuf) -> Resu
         host.sessions.delay(Delays::none().with(stage, schedule));
     }
     let settled = Instant::now() + SETTLE;
-    let client =
-        DemoClient::start(&host, StreamRequest { width, height, fps, bitrate_bps: BITRATE_BPS }, &directory).await?;
-    let shown = tokio::select! {
-        shown = show(&args, &host, &client, settled) => shown,
-        () = ending => Ok(()),
-    };
-    if shown.is_ok() && !args.exit {
+    let client = DemoClient::start(host, identity, request)?;
+    let shown = attend(args, config, host, &client, settled, ending).await;
+    let ended = client.stop().await;
+    shown.and(ended)
+}
+
+/// Shows, and stays until a signal comes; a capture that runs then is saved while the client still streams.
+async fn attend(
+    args: &Args,
+    config: &HostConfig,
+    host: &Host,
+    client: &DemoClient,
+    settled: Instant,
+    ending: impl Future<Output = ()>,
+) -> Result<(), DemoError> {
+    let mut ending = pin!(ending);
+    tokio::select! {
+        shown = show(args, config, host, client, settled) => shown?,
+        () = &mut ending => {
+            say("\ninterrupted");
+            stop_capture(host).await?;
+            if let Some(id) = host.captures.status().last_recording {
+                say_path(host, &id);
+            }
+            return Ok(());
+        }
+    }
+    if !args.exit {
         say("\nThe host stays up. In another terminal:");
         say("  punktfunk-host ctl recordings list");
         say("  punktfunk-host ctl start && sleep 5 && punktfunk-host ctl stop");
         say("Ctrl-C ends it.");
-        host::ending()?.await;
+        ending.await;
+        if let Some(meta) = stop_capture(host).await? {
+            say_path(host, &meta.id);
+        }
     }
-    client.stop().await?;
-    revoke_client(&host);
-    host.stop().await?;
-    shown
+    Ok(())
 }
 
 /// Captures and prints.
-async fn show(args: &Args, host: &Host, client: &DemoClient, settled: Instant) -> Result<(), DemoError> {
+async fn show(
+    args: &Args,
+    config: &HostConfig,
+    host: &Host,
+    client: &DemoClient,
+    settled: Instant,
+) -> Result<(), DemoError> {
     client.wait_for_frames().await?;
     tokio::time::sleep_until(settled.into()).await;
     let request =
@@ -190,13 +258,52 @@ async fn show(args: &Args, host: &Host, client: &DemoClient, settled: Instant) -
         ));
         tokio::time::sleep_until((settled + Duration::from_secs(second)).into()).await;
     }
-    progress.clear();
-    let captures = host.captures.clone();
-    let meta = tokio::task::spawn_blocking(move || captures.stop()).await??.ok_or(DemoError::Stopped)?;
+    drop(progress);
+    let meta = stop_capture(host).await?.ok_or(DemoError::Stopped)?;
+    if meta.snapshot.is_some() {
+        let settling = Duration::from_millis(config.prometheus.settle_timeout_ms);
+        wait_for_snapshot(host, settling + SNAPSHOT_GRACE).await;
+    }
     let recording = host.captures.store().get(&meta.id)?.capture;
     say(&format!("\n{}", render::capture(&recording)));
-    say(&format!("  Recording: {}", host.captures.store().path_of(&meta.id).display()));
+    say_path(host, &meta.id);
     Ok(())
+}
+
+/// Stops and saves what runs: the recording's meta, or `None` if nothing did.
+async fn stop_capture(host: &Host) -> Result<Option<CaptureMeta>, DemoError> {
+    let captures = host.captures.clone();
+    Ok(tokio::task::spawn_blocking(move || captures.stop()).await??)
+}
+
+fn say_path(host: &Host, id: &RecordingId) {
+    say(&format!("  Recording: {}", host.captures.store().path_of(id).display()));
+}
+
+/// Waits until the recording has been held against the metrics backend, or `limit` has passed: it is safe all the while,
+/// and says itself how far that is.
+async fn wait_for_snapshot(host: &Host, limit: Duration) {
+    let deadline = Instant::now() + limit;
+    let mut changed = host.captures.subscribe();
+    let progress = Progress::new();
+    let mut shown: Option<Instant> = None;
+    while let Some(snapshot) = host.captures.status().snapshot.filter(|_| Instant::now() < deadline) {
+        if shown.is_none_or(|shown| shown.elapsed() >= PROGRESS_EVERY) {
+            shown = Some(Instant::now());
+            progress.show(&match snapshot.phase {
+                SnapshotPhase::Queued => "saved; to be held against the metrics backend".to_owned(),
+                SnapshotPhase::Waiting => {
+                    format!("saved; the metrics backend holds {} of {} counts", snapshot.done, snapshot.total)
+                }
+                SnapshotPhase::Querying => {
+                    format!("saved; the metrics backend answered {} of {} queries", snapshot.done, snapshot.total)
+                }
+                SnapshotPhase::Storing => "saved; storing the metrics backend's figures".to_owned(),
+            });
+        }
+        // Out of time is as good a reason to look again as a change.
+        tokio::time::timeout(PROGRESS_EVERY, changed.changed()).await.ok();
+    }
 }
 
 /// One line that is written over on a terminal, a line each elsewhere.
@@ -219,9 +326,11 @@ impl Progress {
             println!("{text}");
         }
     }
+}
 
+impl Drop for Progress {
     #[allow(clippy::print_stdout, reason = "the demo talks to the person who ran it")]
-    fn clear(&self) {
+    fn drop(&mut self) {
         if self.terminal {
             print!("\r\u{1b}[2K");
         }
@@ -236,10 +345,8 @@ struct DemoClient {
 }
 
 impl DemoClient {
-    /// Pairs a client of the demo's own with the host and lets it receive.
-    async fn start(host: &Host, request: StreamRequest, directory: &std::path::Path) -> Result<Self, DemoError> {
-        let identity = Identity::load_or_create(directory, "demo-client")?;
-        host.clients.add(identity.fingerprint(), CLIENT)?;
+    /// Lets the client receive.
+    fn start(host: &Host, identity: Identity, request: StreamRequest) -> Result<Self, DemoError> {
         let config = DialerConfig {
             host: host.native_address().to_string(),
             name: CLIENT.to_owned(),
@@ -285,15 +392,6 @@ impl DemoClient {
         match ended {
             Ok(result) => result.map_err(DemoError::Client),
             Err(_) => Err(DemoError::Client("its thread panicked".into())),
-        }
-    }
-}
-
-/// The demo's client is let in for the demo only.
-fn revoke_client(host: &Host) {
-    for client in host.clients.list().into_iter().filter(|client| client.name == CLIENT) {
-        if let Err(error) = host.clients.revoke(&client.id) {
-            tracing::warn!(%error, "the demo's client could not be revoked; see `ctl clients list`");
         }
     }
 }

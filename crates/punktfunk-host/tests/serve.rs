@@ -5,9 +5,7 @@ mod support;
 
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
-
-use self::support::{Host, directories};
+use self::support::{Client, Host, Process, directories, free_port, outcomes};
 
 #[test]
 fn a_paired_client_streams_and_a_capture_counts_what_it_received() {
@@ -15,10 +13,8 @@ fn a_paired_client_streams_and_a_capture_counts_what_it_received() {
     let host = Host::start(own.path());
     host.pair(theirs.path());
     let dump = theirs.path().join("dump.h264");
-    let arguments =
-        ["connect", &host.native, "--seconds", "6", "--json", "--decode", "--bitrate-kbps", "1500", "--dump"];
-    let mut connect = host.probe(theirs.path(), &arguments);
-    let client = connect.arg(&dump).spawn().unwrap();
+    let arguments = ["--seconds", "6", "--decode", "--bitrate-kbps", "1500", "--dump", dump.to_str().unwrap()];
+    let client = Client::connect(&host, theirs.path(), &arguments);
     host.until(&["sessions"], |sessions| sessions.as_array().unwrap().len() == 1);
     let started = host.json(&["start", "--label", "evening"]);
     assert_eq!((started["armed"].as_bool(), host.json(&["start"])["id"].clone()), (Some(true), started["id"].clone()));
@@ -26,7 +22,7 @@ fn a_paired_client_streams_and_a_capture_counts_what_it_received() {
     assert!(host.ctl(&["mark", "here"]).status.success());
     let meta = host.json(&["stop"]);
 
-    let report: Value = serde_json::from_slice(&client.wait_with_output().unwrap().stdout).unwrap();
+    let (report, _) = client.ended();
     assert!(std::fs::metadata(&dump).unwrap().len() > 10_000);
     assert!(report["consumer"]["pictures"].as_u64().unwrap() > 60, "{report}");
 
@@ -36,16 +32,7 @@ fn a_paired_client_streams_and_a_capture_counts_what_it_received() {
     let session = &recording["meta"]["sessions"][0];
     assert_eq!(session["client"], "Deck");
     let (first, last) = (session["first_frame"].as_u64().unwrap(), session["last_frame"].as_u64().unwrap());
-    let counted = |outcome: &str| -> u64 {
-        let runs = report["streams"][0]["outcomes"]["runs"].as_array().unwrap();
-        let inside = |run: &Value| {
-            let from = run["first"].as_u64().unwrap().max(first);
-            let to = run["last"].as_u64().unwrap().min(last);
-            (to + 1).saturating_sub(from)
-        };
-        runs.iter().filter(|run| run["outcome"] == outcome).map(inside).sum()
-    };
-    let received = counted("complete") + counted("undecodable") + counted("lost");
+    let received: u64 = outcomes(&report, first, last).iter().sum();
     assert_eq!(received, last - first + 1, "the probe knows of every frame in the recording's range");
     assert_eq!(session["records"].as_u64().unwrap() + session["gaps"].as_u64().unwrap(), received);
     let text = host.ctl(&["recordings", "list"]);
@@ -68,14 +55,12 @@ fn a_killed_host_offers_its_capture_as_interrupted() {
     let (own, theirs) = directories();
     let mut host = Host::start(own.path());
     host.pair(theirs.path());
-    let mut client = host.probe(theirs.path(), &["connect", &host.native, "--bitrate-kbps", "1500"]).spawn().unwrap();
+    let client = Client::connect(&host, theirs.path(), &["--bitrate-kbps", "1500"]);
     let id = host.json(&["start"])["id"].as_str().unwrap().to_owned();
     host.until(&["status"], |status| status["sample_count"].as_u64().unwrap() >= 3);
     host.process.kill().unwrap();
     host.process.wait().unwrap();
-    client.kill().unwrap();
-    client.wait().unwrap();
-    drop(host);
+    drop((client, host));
 
     let host = Host::start(own.path());
     let recording = host.json(&["recordings", "show", &id]);
@@ -88,7 +73,7 @@ fn a_second_host_on_the_same_directory_says_so() {
     let (own, _) = directories();
     let first = Host::start(own.path());
     let mut second = Host::spawn(own.path(), &[]);
-    assert!(!second.process.wait().unwrap().success());
+    assert!(!second.process.ended().success());
     let said = second.log().whole();
     assert!(said.contains("captures") && said.contains("host"), "{said}");
     assert!(first.ctl(&["status"]).status.success());
@@ -99,13 +84,13 @@ fn a_revoked_client_is_cut_off_and_not_let_in_again() {
     let (own, theirs) = directories();
     let host = Host::start(own.path());
     host.pair(theirs.path());
-    let client = host.probe(theirs.path(), &["connect", &host.native, "--bitrate-kbps", "1500"]).spawn().unwrap();
+    let client = Client::connect(&host, theirs.path(), &["--bitrate-kbps", "1500"]);
     host.until(&["sessions"], |sessions| sessions.as_array().unwrap().len() == 1);
     let clients = host.json(&["clients", "list"]);
     assert_eq!((clients[0]["name"].as_str(), clients[0]["connected"].as_bool()), (Some("Deck"), Some(true)));
     assert!(host.ctl(&["clients", "revoke", clients[0]["id"].as_str().unwrap()]).status.success());
-    let ended = client.wait_with_output().unwrap();
-    assert!(!ended.status.success());
+    let (report, well) = client.ended();
+    assert!(!well, "{report}");
     assert!(host.json(&["sessions"]).as_array().unwrap().is_empty());
 }
 
@@ -113,13 +98,28 @@ fn a_revoked_client_is_cut_off_and_not_let_in_again() {
 fn a_wrong_pin_pairs_nobody() {
     let (own, theirs) = directories();
     let host = Host::start(own.path());
-    let mut asking = host.probe(theirs.path(), &["pair", &host.native, "--pin", "1111"]).spawn().unwrap();
+    let mut asking = Process::spawn(&mut host.probe(theirs.path(), &["pair", &host.native, "--pin", "1111"]));
     let requests = host.until(&["pair"], |requests| !requests.as_array().unwrap().is_empty());
     host.json(&["pair", requests[0]["id"].as_str().unwrap(), "--pin", "2222"]);
-    assert_eq!(asking.wait().unwrap().code(), Some(5));
+    assert_eq!(asking.ended().code(), Some(5));
     assert!(host.json(&["clients", "list"]).as_array().unwrap().is_empty());
     let refused = host.probe(theirs.path(), &["connect", &host.native]).stderr(Stdio::null()).status().unwrap();
     assert_eq!(refused.code(), Some(3));
+}
+
+#[test]
+fn on_a_network_address_ctl_talks_tls_to_the_one_host_whose_certificate_it_has() {
+    let (own, other) = directories();
+    assert!(Host::start(other.path()).terminate());
+    let bind = format!("0.0.0.0:{}", free_port());
+    let mut host = Host::start_with(own.path(), &[("PUNKTFUNK_MGMT_BIND", &bind)]);
+    host.management = bind;
+    assert_eq!(host.json(&["status"])["state"], "idle");
+
+    std::fs::copy(other.path().join("host.pem"), own.path().join("host.pem")).unwrap();
+    let refused = host.ctl(&["status"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("does not show its certificate"), "{said}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A host process on ports of its own.
 pub struct Host {
     pub directory: PathBuf,
-    pub process: Child,
+    pub process: Process,
     log: Arc<Log>,
     pub management: String,
     pub native: String,
@@ -33,7 +33,7 @@ pub struct Log {
 }
 
 impl Log {
-    fn follow(source: impl std::io::Read + Send + 'static) -> Arc<Self> {
+    pub fn follow(source: impl std::io::Read + Send + 'static) -> Arc<Self> {
         let log = Arc::new(Self::default());
         let writer = Arc::clone(&log);
         std::thread::spawn(move || {
@@ -73,6 +73,65 @@ impl Log {
     pub fn text(&self) -> String {
         self.lines.lock().0.join("\n")
     }
+
+    /// What there is at this moment, after the first `from` lines.
+    pub fn lines_from(&self, from: usize) -> Vec<String> {
+        self.lines.lock().0.iter().skip(from).cloned().collect()
+    }
+
+    /// How many lines there are.
+    pub fn count(&self) -> usize {
+        self.lines.lock().0.len()
+    }
+}
+
+/// A child process that does not outlive its test.
+pub struct Process(Child);
+
+impl Process {
+    pub fn spawn(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    /// `TERM`, `INT`, `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
+        assert!(kill.unwrap().success(), "{name} could not be sent");
+    }
+
+    /// Waits until it ends by itself, with patience.
+    pub fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "process {} does not end", self.id());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl std::ops::Deref for Process {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.kill().ok();
+        self.wait().ok();
+    }
 }
 
 pub fn free_port() -> u16 {
@@ -97,15 +156,17 @@ impl Host {
     /// Does not wait: it may not come up.
     pub fn spawn(directory: &Path, environment: &[(&str, &str)]) -> Self {
         let management = format!("127.0.0.1:{}", free_port());
-        let mut process = Command::new(env!("CARGO_BIN_EXE_punktfunk-host"))
-            .args(["serve", "--mgmt-bind", &management, "--native-bind", "127.0.0.1:0"])
-            .args(["--source-width", "320", "--source-height", "180", "--source-fps", "30"])
+        let mut command = Command::new(env!("CARGO_BIN_EXE_punktfunk-host"));
+        command
+            .arg("serve")
+            .envs([("PUNKTFUNK_MGMT_BIND", management.as_str()), ("PUNKTFUNK_NATIVE_BIND", "127.0.0.1:0")])
+            .envs([("PUNKTFUNK_SOURCE_WIDTH", "320"), ("PUNKTFUNK_SOURCE_HEIGHT", "180")])
+            .env("PUNKTFUNK_SOURCE_FPS", "30")
             .env("PUNKTFUNK_CONFIG_DIR", directory)
             .env_remove("RUST_LOG")
             .envs(environment.iter().copied())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        let mut process = Process::spawn(&mut command);
         let log = Log::follow(process.stderr.take().unwrap());
         Self { directory: directory.to_owned(), process, log, management, native: String::new() }
     }
@@ -152,11 +213,16 @@ impl Host {
 
     /// A probe that has been paired with this host.
     pub fn pair(&self, probe: &Path) {
-        let mut asking = self.probe(probe, &["pair", &self.native, "--pin", "246810"]).spawn().unwrap();
+        self.pair_as(probe, "Deck");
+    }
+
+    /// Lets a probe in under this name.
+    pub fn pair_as(&self, probe: &Path, name: &str) {
+        let mut asking = Process::spawn(&mut self.probe(probe, &["pair", &self.native, "--pin", "246810"]));
         let requests = self.until(&["pair"], |requests| !requests.as_array().unwrap().is_empty());
         let id = requests[0]["id"].as_str().unwrap();
-        assert_eq!(self.json(&["pair", id, "--pin", "246810", "--name", "Deck"])["pin"], "246810");
-        assert!(asking.wait().unwrap().success());
+        assert_eq!(self.json(&["pair", id, "--pin", "246810", "--name", name])["pin"], "246810");
+        assert!(asking.ended().success());
     }
 
     pub fn probe(&self, directory: &Path, arguments: &[&str]) -> Command {
@@ -165,18 +231,59 @@ impl Host {
         command
     }
 
+    /// SIGTERM; whether it ended well.
     pub fn terminate(mut self) -> bool {
-        assert!(Command::new("kill").arg(self.process.id().to_string()).status().unwrap().success());
-        self.process.wait().unwrap().success()
+        self.process.signal("TERM");
+        self.process.ended().success()
     }
 }
 
-impl Drop for Host {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        self.process.kill().ok();
-        self.process.wait().ok();
+/// A probe that streams, and reports when it ends.
+pub struct Client {
+    process: Process,
+    report: Arc<Log>,
+}
+
+impl Client {
+    /// `directory` is that of a paired probe.
+    pub fn connect(host: &Host, directory: &Path, arguments: &[&str]) -> Self {
+        let all = [&["connect", &host.native, "--json"], arguments].concat();
+        let mut process = Process::spawn(host.probe(directory, &all).stderr(Stdio::null()));
+        let report = Log::follow(process.stdout.take().unwrap());
+        Self { process, report }
     }
+
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Its report, once it has ended, and whether that was well.
+    pub fn ended(mut self) -> (Value, bool) {
+        let well = self.process.ended().success();
+        (serde_json::from_str(&self.report.whole()).unwrap(), well)
+    }
+
+    /// Ends it, as Ctrl-C does, and gives its report.
+    pub fn interrupt(self) -> Value {
+        self.signal("INT");
+        let (report, well) = self.ended();
+        assert!(well, "{report}");
+        report
+    }
+}
+
+/// The frames of a probe's only stream whose number is in `first..=last`: complete, undecodable, lost.
+pub fn outcomes(report: &Value, first: u64, last: u64) -> [u64; 3] {
+    let streams = report["streams"].as_array().unwrap();
+    assert_eq!(streams.len(), 1, "{report}");
+    let runs = streams[0]["outcomes"]["runs"].as_array().unwrap();
+    let inside = |run: &Value| {
+        let from = run["first"].as_u64().unwrap().max(first);
+        let to = run["last"].as_u64().unwrap().min(last);
+        (to + 1).saturating_sub(from)
+    };
+    ["complete", "undecodable", "lost"]
+        .map(|outcome| runs.iter().filter(|run| run["outcome"] == outcome).map(inside).sum())
 }
 
 /// The probe's binary lies beside the host's; the workspace's tests build both.

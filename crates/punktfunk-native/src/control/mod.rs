@@ -30,6 +30,7 @@ use crate::pairing::{PairedClient, PairingConfig};
 
 pub use dialer::{DialError, Dialer, DialerConfig};
 pub use server::{BindError, ControlServer};
+pub use tls::pinned_client;
 
 /// Protocol of paired clients.
 pub const ALPN: &[u8] = b"punktfunk/1";

@@ -198,6 +198,22 @@ pub(crate) fn client_config(
     Ok(config)
 }
 
+/// The asking end of TLS over TCP to a host, for its other interfaces: the one with this certificate is accepted, and
+/// nobody else, whatever the name. TLS 1.3 only; shows no certificate of its own.
+///
+/// # Errors
+/// When the provider lacks what TLS 1.3 needs.
+pub fn pinned_client(host: Fingerprint) -> Result<rustls::ClientConfig, Error> {
+    let provider = provider();
+    let verifier = Arc::new(Pinned { accept: Accept::Only(host), provider: Arc::clone(&provider) });
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    Ok(config)
+}
+
 /// The certificate that the other end proved to have the key of.
 pub(crate) fn peer_fingerprint(connection: &quinn::Connection) -> Option<Fingerprint> {
     let certificates = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
