@@ -336,6 +336,24 @@ fn a_session_that_ends_flushes_its_partial_window() {
 }
 
 #[test]
+fn a_session_that_ends_without_a_last_frame_still_tells_what_it_dropped() {
+    let mut lab = Lab::new(RecorderConfig::default());
+    let mut player = lab.session(&[]);
+    lab.arm();
+    player.frame(lab.now, 5 * MS);
+    lab.advance(800 * MS);
+    let trace = player.begin(lab.now);
+    player.counters.drop_frame(&trace, DropReason::Stale);
+    let id = player.id.clone();
+    drop(player);
+    lab.advance(100 * MS);
+    let report = lab.stop();
+    let dropped: u64 = lab.windows(&id).iter().flat_map(|window| &window.dropped).map(|(_, count)| count).sum();
+    assert_eq!((dropped, report.sessions[0].records), (1, 1));
+    assert!(lab.windows(&id).iter().map(|window| window.end).is_sorted());
+}
+
+#[test]
 fn an_empty_window_is_reported_as_a_gap() {
     let mut lab = Lab::new(RecorderConfig::default());
     let mut player = lab.session(&[]);

@@ -212,9 +212,10 @@ impl Capture {
         let last_sent = joined.last_sent.unwrap_or(self.anchor.monotonic);
         let at = last_sent.saturating_duration_since(self.anchor.monotonic);
         let mut last = Vec::new();
-        if !joined.frames.is_empty() {
-            let count = joined.frames.len();
-            last.push(joined.window(&member.shared, &mut member.seen, at, step_end, count));
+        // Without a frame, what was dropped or lost since the last window is still to be told.
+        if !joined.frames.is_empty() || Seen::now(&member.shared) != member.seen {
+            let (end, count) = (at.max(joined.window_from), joined.frames.len());
+            last.push(joined.window(&member.shared, &mut member.seen, end, step_end, count));
         }
         joined.left = true;
         self.instruments.collect(&mut last);

@@ -31,7 +31,7 @@ pub(super) struct FrameFigures {
 }
 
 /// Values of a session's counters when they were last looked at.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     counts: [u64; Counter::COUNT],
     dropped: [u64; DropReason::ALL.len()],
@@ -69,7 +69,7 @@ pub(super) struct Joined {
     /// Frames of the open window and later, in order of their last packet.
     pub(super) frames: Vec<FrameFigures>,
     /// Where the open window starts for this session: its own first frame in its first window.
-    window_from: Duration,
+    pub(super) window_from: Duration,
     pub(super) last_sent: Option<Instant>,
     last_captured: Option<Instant>,
     /// Records taken from the ring, those of windows that are still to close included.
