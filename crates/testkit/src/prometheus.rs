@@ -137,7 +137,21 @@ impl Prometheus {
     ///
     /// If it does not answer, or refuses.
     pub fn delete_series(&self, selector: &str) {
-        let answer = http::post(&format!("{}/api/v1/admin/tsdb/delete_series", self.url), &[("match[]", selector)]);
+        self.delete(&[("match[]", selector)]);
+    }
+
+    /// Deletes what those series hold between two moments, both included, seconds since 1970. Needs
+    /// [`PrometheusOptions::admin_api`].
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer, or refuses.
+    pub fn delete_range(&self, selector: &str, start: &str, end: &str) {
+        self.delete(&[("match[]", selector), ("start", start), ("end", end)]);
+    }
+
+    fn delete(&self, fields: &[(&str, &str)]) {
+        let answer = http::post(&format!("{}/api/v1/admin/tsdb/delete_series", self.url), fields);
         let answer = answer.expect("prometheus answers");
         assert_eq!(answer.status, 204, "{answer:?}");
     }
@@ -157,7 +171,9 @@ pub(crate) fn query(url: &str, promql: &str, time: Option<f64>) -> Value {
 }
 
 fn is_ready(url: &str) -> bool {
-    http::is_ok(&format!("{url}/-/ready"))
+    // One that speaks TLS tells a plain client so.
+    http::get(&format!("{url}/-/ready"))
+        .is_ok_and(|answer| answer.status == 200 || answer.body.contains("HTTP request to an HTTPS server"))
 }
 
 fn edit(config: String, from: &str, to: &str) -> String {

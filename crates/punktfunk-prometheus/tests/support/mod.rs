@@ -1,9 +1,12 @@
 //! Captures in virtual time, at any moment of the past: the real recorder and collector, frames from a seed.
 
+// Each test crate uses a part of this.
+#![allow(dead_code, reason = "shared by several test crates")]
+
 use std::time::{Duration, Instant, SystemTime};
 
 use punktfunk_captures::StartRequest;
-use punktfunk_otlp::{Exporter, Identity, OtlpConfig};
+use punktfunk_otlp::{Exporter, Health, Identity, Limits, OtlpConfig};
 use punktfunk_recordings::{Capture, HostMeta, RecordingId};
 use punktfunk_stats::{
     Anchor, ArmOptions, CaptureEvent, Counter, FrameGate, FrameInfo, FrameSink, MetricSnapshot, Recorder,
@@ -161,17 +164,54 @@ impl Session {
 
 /// Sends a capture's snapshots by OTLP, all of them, and returns when they have been taken.
 pub fn export(otlp_url: &str, instance: &str, snapshots: Vec<MetricSnapshot>) {
-    let (sender, receiver) = crossbeam_channel::unbounded();
+    let feed = Feed::start(otlp_url, instance, Limits::default());
     for snapshot in snapshots {
-        sender.send(snapshot).unwrap();
+        feed.give(snapshot);
     }
-    drop(sender);
-    let config = OtlpConfig { endpoint: Some(otlp_url.to_owned()), ..OtlpConfig::default() };
-    let mut resolved = config.with_environment(|_| None).unwrap();
-    // All at once, where a host sends one a second.
-    resolved.limits.backlog_bytes = 1 << 30;
-    let identity = Identity { host_id: instance.to_owned(), version: "0".to_owned() };
-    let exporter = Exporter::start(&resolved, &identity, receiver).unwrap().unwrap();
-    let health = exporter.health();
-    assert!(exporter.shutdown(Duration::from_secs(60)), "{health:?}");
+    let (in_time, health) = feed.end();
+    assert!(in_time, "{health:?}");
+}
+
+/// An exporter that is given snapshots one after the other.
+pub struct Feed {
+    snapshots: Option<crossbeam_channel::Sender<MetricSnapshot>>,
+    exporter: Exporter,
+}
+
+impl Feed {
+    /// To an endpoint over HTTP. The backlog is without a limit where the limits are the default ones: snapshots come all at
+    /// once here, where a host sends one a second.
+    pub fn start(otlp_url: &str, instance: &str, limits: Limits) -> Self {
+        let config =
+            OtlpConfig { endpoint: Some(otlp_url.to_owned()), timeout_ms: Some(2000), ..OtlpConfig::default() };
+        let mut resolved = config.with_environment(|_| None).unwrap();
+        resolved.limits = limits;
+        if limits == Limits::default() {
+            resolved.limits.backlog_bytes = 1 << 30;
+        }
+        let identity = Identity { host_id: instance.to_owned(), version: "0".to_owned() };
+        let (snapshots, receiver) = crossbeam_channel::unbounded();
+        let exporter = Exporter::start(&resolved, &identity, receiver).unwrap().unwrap();
+        Self { snapshots: Some(snapshots), exporter }
+    }
+
+    pub fn give(&self, snapshot: MetricSnapshot) {
+        self.snapshots.as_ref().unwrap().send(snapshot).unwrap();
+    }
+
+    /// Waits until the exporter's figures are as wanted.
+    pub fn until(&self, what: &str, wanted: impl Fn(&Health) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !wanted(&self.exporter.health()) {
+            assert!(Instant::now() < deadline, "{what}: {:?}", self.exporter.health());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether everything was settled, and the figures then.
+    pub fn end(mut self) -> (bool, Health) {
+        self.snapshots = None;
+        let in_time = self.exporter.shutdown(Duration::from_secs(60));
+        (in_time, self.exporter.health())
+    }
 }
