@@ -9,8 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _, 
 use clap_complete::Shell;
 use opentelemetry::trace::{Tracer, TracerProvider as _};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -191,8 +190,8 @@ where
     let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_span_events(FmtSpan::NONE)
-        .with_filter(filter);
+        // Spans are for traces; in front of every line of the log they would hide it.
+        .with_filter(filter.and(filter_fn(|metadata| metadata.is_event())));
     let ours = Targets::new().with_target("punktfunk", tracing::Level::INFO);
     let traces = tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours));
     tracing_subscriber::registry().with(log).with(traces).init();
