@@ -122,14 +122,19 @@ pub fn capture(capture: &Capture) -> String {
 /// Where the figures come from, if a metrics backend was asked.
 fn provenance(capture: &Capture) -> Option<String> {
     let check = capture.provenance.backend.as_ref();
-    let server = check.and_then(|check| check.server.as_deref()).unwrap_or("the metrics backend");
+    let version =
+        check.and_then(|check| check.server.as_deref()).map_or_else(String::new, |v| format!(" ({})", printable(v)));
     let reason = check.map_or("", |check| check.reason.as_str());
     Some(match capture.meta.snapshot? {
         SnapshotState::Pending => {
             "Figures: the collector's; a snapshot from the metrics backend is still to be taken".to_owned()
         }
-        SnapshotState::Verified => format!("Figures: from {server}, held against the collector: {}", printable(reason)),
-        SnapshotState::Kept => format!("Figures: the collector's, not those of {server}: {}", printable(reason)),
+        SnapshotState::Verified => {
+            format!("Figures: from the metrics backend{version}, held against the collector: {}", printable(reason))
+        }
+        SnapshotState::Kept => {
+            format!("Figures: the collector's, not those of the metrics backend{version}: {}", printable(reason))
+        }
     })
 }
 

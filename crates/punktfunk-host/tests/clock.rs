@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use serde_json::Value;
+use testkit::{Prometheus, PrometheusOptions, ToolSet, tools};
 
 use self::support::{Client, Host, directories};
 
@@ -45,16 +46,17 @@ impl Clock {
     }
 }
 
-fn start(directory: &Path, library: &Path) -> (Host, Clock) {
+fn start(directory: &Path, library: &Path, prometheus: Option<&Prometheus>) -> (Host, Clock) {
     let clock = Clock(directory.join("clock"));
     clock.set(0);
-    let environment = [
+    let mut environment = vec![
         ("LD_PRELOAD", library.to_str().unwrap()),
         ("FAKETIME_TIMESTAMP_FILE", clock.0.to_str().unwrap()),
         ("FAKETIME_NO_CACHE", "1"),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
         ("NO_FAKE_STAT", "1"),
     ];
+    environment.extend(prometheus.map(|prometheus| ("PUNKTFUNK_PROMETHEUS_URL", prometheus.url())));
     (Host::start_with(directory, &environment), clock)
 }
 
@@ -72,7 +74,9 @@ fn assert_offset(noted: &Value, offset_ms: i64) {
 fn a_clock_that_is_set_an_hour_on_and_an_hour_back_leaves_no_trace_in_the_capture_that_runs() {
     let Some(library) = libfaketime() else { return };
     let (own, theirs) = directories();
-    let (host, clock) = start(own.path(), &library);
+    // Its clock is not touched: what is exported carries the capture's own.
+    let prometheus = tools(ToolSet::Prometheus).map(|_| Prometheus::start(&PrometheusOptions::default()));
+    let (host, clock) = start(own.path(), &library, prometheus.as_ref());
     host.pair(theirs.path());
     let client = Client::connect(&host, theirs.path(), &["--bitrate-kbps", "1500"]);
     host.until(&["sessions"], |sessions| sessions.as_array().unwrap().len() == 1);
@@ -107,7 +111,11 @@ fn a_clock_that_is_set_an_hour_on_and_an_hour_back_leaves_no_trace_in_the_captur
         "the capture ran {duration} ms"
     );
 
+    host.until(&["status"], |status| status["snapshot"].is_null());
     let recording = host.json(&["recordings", "show", meta["id"].as_str().unwrap()]);
+    if prometheus.is_some() {
+        assert_eq!(recording["provenance"]["source"], "prometheus", "{:#}", recording["provenance"]["backend"]);
+    }
     assert_eq!(recording["provenance"]["verified"], true);
     let samples = recording["samples"].as_array().unwrap();
     let (step, started) = (number(&recording["meta"], "step_ms"), number(&meta, "started_unix_ms"));

@@ -429,7 +429,7 @@ pub struct BackendCheck {
     pub outcome: BackendOutcome,
     /// In words, with the numbers.
     pub reason: String,
-    /// Name and version of the backend, if it said.
+    /// Version of the backend, if it said.
     pub server: Option<String>,
     /// Distance between two steps, ms.
     pub step_ms: u64,
