@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 use crate::error::ApiError;
 use crate::state::{App, AppState};
 
+mod auth;
 mod captures;
 mod clients;
 mod download;
@@ -41,6 +42,8 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(recordings::stats_recording_snapshot))
         .routes(routes!(download::stats_recording_summary))
         .routes(routes!(download::stats_recording_csv))
+        .routes(routes!(auth::auth_session_create, auth::auth_session_get, auth::auth_session_delete))
+        .routes(routes!(auth::auth_link_create))
         .routes(routes!(clients::pair_requests_list, clients::pair))
         .routes(routes!(clients::clients_list))
         .routes(routes!(clients::client_revoke))

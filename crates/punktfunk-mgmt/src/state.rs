@@ -6,6 +6,7 @@ use std::sync::Arc;
 use punktfunk_captures::CaptureService;
 use tokio::sync::{Semaphore, watch};
 
+use crate::auth::sign_in::SignIn;
 use crate::export::Export;
 use crate::limits::RequestLimits;
 use crate::metrics::RequestCounts;
@@ -24,6 +25,8 @@ pub struct AppState {
     pub requests: RequestCounts,
     /// Who may ask.
     pub tokens: Arc<Tokens>,
+    /// Browsers that are signed in, and links for others.
+    pub sign_in: SignIn,
     /// Ends the event streams.
     pub shutdown: Shutdown,
     /// Version of the host, as `GET version` tells it.

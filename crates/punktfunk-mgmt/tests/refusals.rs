@@ -39,8 +39,14 @@ async fn whoever_has_no_valid_token_hears_the_same_before_anything_else_is_looke
     ];
     let mut said = std::collections::BTreeSet::new();
     for (method, path, operation) in operations() {
-        let public = operation["security"].as_array().is_some_and(|schemes| schemes == &[serde_json::json!({})]);
+        let nothing = serde_json::json!({});
+        let public = operation["security"].as_array().is_some_and(|schemes| schemes == std::slice::from_ref(&nothing));
+        let without = operation["security"].as_array().is_some_and(|schemes| schemes.contains(&nothing));
         for value in wrong {
+            if without && !public && value.is_empty() {
+                // A one-time link is used up here; tests/sign_in.rs has what it hears.
+                continue;
+            }
             let mut request = Request::builder().method(&method).uri(format!("{path}?unknown=1"));
             if !value.is_empty() {
                 request = request.header("authorization", value);
@@ -68,14 +74,17 @@ async fn the_read_only_token_opens_what_the_document_says_and_nothing_else() {
     for (method, path, operation) in operations() {
         let request = Request::builder().method(&method).uri(&path).header("authorization", &bearer);
         let answer = rig.send(request.body(Body::empty()).unwrap()).await;
-        let documented = operation["responses"].get("403").is_some();
-        assert_eq!(answer.status == 403, documented, "{method} {path}: {}", answer.status);
-        if !documented {
+        let schemes = operation["security"].as_array().cloned().unwrap_or_default();
+        let documented =
+            schemes.iter().any(|scheme| scheme.get("reader").is_some() || scheme == &serde_json::json!({}));
+        assert_eq!(answer.status != 403, documented, "{method} {path}: {}", answer.status);
+        if documented {
             opened.push(path);
         }
     }
     opened.sort();
-    assert_eq!(opened, ["/api/v1/health", "/metrics"]);
+    opened.dedup();
+    assert_eq!(opened, ["/api/v1/auth/session", "/api/v1/health", "/metrics"]);
 }
 
 #[tokio::test]
