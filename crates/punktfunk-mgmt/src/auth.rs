@@ -5,12 +5,12 @@
 //! carry no header of ours, so reading asks for none.
 //!
 //! `GET /api/v1/health` needs neither, so that a supervisor needs no secret to see that the host is up; it tells nothing
-//! else. `POST /api/v1/auth/session` is where a one-time link is used up. The read-only token opens `/metrics`, and may ask
+//! else; nor does the console itself, which is the same for everybody. `POST /api/v1/auth/session` is where a one-time link is used up. The read-only token opens `/metrics`, and may ask
 //! who it is; everything else, unknown routes too, needs the operator's.
 
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -21,6 +21,7 @@ pub(crate) mod origin;
 pub(crate) mod sign_in;
 
 use self::sign_in::SignedIn;
+use crate::console;
 use crate::error::ApiError;
 use crate::served::Served;
 use crate::state::App;
@@ -52,7 +53,9 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let path = request.uri().path();
     let signs_in = path == SESSION && request.method() == Method::POST;
-    if reads && path == PUBLIC {
+    // A route of ours is never the console's, whatever it is called.
+    let console = request.extensions().get::<MatchedPath>().is_none() && console::is_console(path);
+    if reads && (path == PUBLIC || console) {
         return next.run(request).await;
     }
     let caller = if request.headers().contains_key(header::AUTHORIZATION) {

@@ -15,11 +15,13 @@
 //!   no secret that opens more. Everything else is the operator's.
 //! - A browser signs in by a token or a one-time link and holds a session by a cookie that no script reads. Its changes
 //!   carry a CSRF token, and no page of another origin can use it.
+//! - What lies neither in the API nor on a route is the console's and needs nothing: see `console`.
 //! - Every refusal is `{"error": "<message>"}`. The one exception is what is not HTTP, or has a head over 64 KiB: hyper
 //!   answers 400 or 431 without a body and closes, before there is a request.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
 mod auth;
+mod console;
 mod encoding;
 mod error;
 mod etag;
