@@ -20,7 +20,7 @@ const REFUSALS: [(&str, &str, &str); 12] = [
     ),
     ("404", "NotFound", "There is nothing of this id"),
     ("408", "Timeout", "The body took too long to arrive"),
-    ("413", "TooLarge", "The body is larger than 128 KiB"),
+    ("413", "TooLarge", "The body is larger than 128 KiB, or 256 MiB for a recording"),
     ("415", "NotJson", "The body is not `application/json`"),
     ("421", "Misdirected", "`Host` is neither an address of this host nor in `allowed_hosts`"),
     ("422", "Unprocessable", "The JSON has another shape: a wrong type, an unknown field, a value out of its limits"),

@@ -18,6 +18,7 @@ mod captures;
 mod clients;
 mod download;
 mod host;
+mod import;
 mod recordings;
 mod stream;
 
@@ -36,7 +37,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(captures::stats_capture_live))
         .routes(routes!(captures::stats_capture_marker_add))
         .routes(routes!(stream::stats_capture_stream))
-        .routes(routes!(recordings::stats_recordings_list))
+        .routes(routes!(recordings::stats_recordings_list, import::stats_recording_import))
         .routes(routes!(
             recordings::stats_recording_get,
             recordings::stats_recording_update,

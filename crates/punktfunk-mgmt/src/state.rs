@@ -51,17 +51,24 @@ pub(crate) struct Inner {
     parts: AppState,
     /// One permit an open event stream.
     pub(crate) streams: Arc<Semaphore>,
+    /// One permit: recordings are taken in one at a time, since each is held in memory.
+    pub(crate) imports: Semaphore,
 }
 
 impl App {
     pub(crate) fn new(parts: AppState) -> Self {
         let streams = Arc::new(Semaphore::new(parts.limits.streams));
-        Self(Arc::new(Inner { parts, streams }))
+        Self(Arc::new(Inner { parts, streams, imports: Semaphore::new(1) }))
     }
 
     /// One permit an open event stream.
     pub(crate) fn streams(&self) -> Arc<Semaphore> {
         Arc::clone(&self.0.streams)
+    }
+
+    /// One permit: a recording is taken in.
+    pub(crate) fn imports(&self) -> &Semaphore {
+        &self.0.imports
     }
 }
 

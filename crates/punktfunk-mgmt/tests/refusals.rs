@@ -231,7 +231,7 @@ async fn other_methods_are_refused_with_those_that_exist() {
     let rig = Rig::new();
     for (path, allow) in [
         ("/api/v1/stats/capture/start", "POST"),
-        ("/api/v1/stats/recordings", "GET,HEAD"),
+        ("/api/v1/stats/recordings", "GET,HEAD,POST"),
         ("/api/v1/stats/recordings/x", "GET,HEAD,PATCH,DELETE"),
         ("/api/v1/health", "GET,HEAD"),
         ("/metrics", "GET,HEAD"),
