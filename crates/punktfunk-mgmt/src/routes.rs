@@ -16,6 +16,7 @@ use crate::state::{App, AppState};
 mod auth;
 mod captures;
 mod clients;
+mod compare;
 mod download;
 mod host;
 mod import;
@@ -44,6 +45,9 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
             recordings::stats_recording_delete
         ))
         .routes(routes!(recordings::stats_recording_snapshot))
+        .routes(routes!(compare::stats_compare))
+        .routes(routes!(compare::stats_baseline_get, compare::stats_baseline_set, compare::stats_baseline_delete))
+        .routes(routes!(compare::stats_recording_check))
         .routes(routes!(download::stats_recording_summary))
         .routes(routes!(download::stats_recording_csv))
         .routes(routes!(auth::auth_session_create, auth::auth_session_get, auth::auth_session_delete))

@@ -1,6 +1,7 @@
 //! The crate through its public interface, on real directories.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod compare;
 mod export;
 mod fixture;
 mod hostile;
