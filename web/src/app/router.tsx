@@ -62,6 +62,7 @@ const recording = createRoute({
       stat: statistic(search['stat']),
       from: whole(search['from']),
       to: whole(search['to']),
+      at: whole(search['at']),
     }),
   component: lazyRouteComponent(() => import('@/recording/RecordingPage'), 'RecordingPage'),
 });
