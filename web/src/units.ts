@@ -113,6 +113,10 @@ export function ago(unixMs: Figure, now = Date.now()): string {
   });
 }
 
+/** A difference with its sign: +0.3 ms, −3.1 ms. */
+export const signed = (value: number, write: (value: number) => string) =>
+  value === 0 ? `±${write(0)}` : `${value < 0 ? '−' : '+'}${write(Math.abs(value))}`;
+
 /** Width by height. */
 export const size = (width: Figure, height: Figure) =>
   width && height ? `${String(width)}×${String(height)}` : ABSENT;

@@ -128,7 +128,16 @@ export class Host {
   /** A client that streams until it is killed. */
   async stream(name: string): Promise<ChildProcess> {
     const before = ((await this.ctl('sessions')) as unknown[]).length;
-    const child = this.probe(name, ['connect', this.native, '--width', '320', '--height', '180', '--fps', '30']);
+    const child = this.probe(name, [
+      'connect',
+      this.native,
+      '--width',
+      '320',
+      '--height',
+      '180',
+      '--fps',
+      '30',
+    ]);
     await until(async () =>
       ((await this.ctl('sessions')) as unknown[]).length > before ? true : undefined,
     );

@@ -20,8 +20,7 @@ export const recordingQuery = (id: string) =>
 export const distributionsQuery = (id: string) =>
   queryOptions({
     queryKey: ['recording', id, 'distributions'],
-    queryFn: () =>
-      body(api.GET('/api/v1/stats/recordings/{id}', { params: { path: { id } } })),
+    queryFn: () => body(api.GET('/api/v1/stats/recordings/{id}', { params: { path: { id } } })),
     staleTime: 60_000,
     gcTime: 30_000,
   });

@@ -179,6 +179,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stats/baseline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says which recording is the baseline. */
+        get: operations["stats_baseline_get"];
+        /**
+         * Pins a recording as the baseline.
+         * @description In the place of the one before.
+         */
+        put: operations["stats_baseline_set"];
+        post?: never;
+        /** Takes the pin away. */
+        delete: operations["stats_baseline_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stats/capture/live": {
         parameters: {
             query?: never;
@@ -301,6 +323,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stats/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compares recordings.
+         * @description Each with the first, figure by figure, with what of the differences is more than noise, and whether the runs did the same
+         *     work. The same recording may be named twice.
+         */
+        get: operations["stats_compare"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stats/recordings": {
         parameters: {
             query?: never;
@@ -350,6 +393,26 @@ export interface paths {
          * @description With `If-Match`, only if nobody has changed it since.
          */
         patch: operations["stats_recording_update"];
+        trace?: never;
+    };
+    "/api/v1/stats/recordings/{id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Checks a recording against the baseline.
+         * @description For people who test hosts: it fails if a figure is worse than allowed and chance does not explain it.
+         */
+        get: operations["stats_recording_check"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/stats/recordings/{id}/csv": {
@@ -511,6 +574,16 @@ export interface components {
          * @enum {string}
          */
         BackendOutcome: "verified" | "differs" | "incomplete" | "unavailable" | "not_comparable";
+        /**
+         * @description The recording that others are held against.
+         * @example {
+         *       "id": "2026-06-26T20-14-03Z_1280x720"
+         *     }
+         */
+        Baseline: {
+            /** @description Its id; `null` if none is pinned, or it was deleted. */
+            id?: string | null;
+        };
         /** @description A whole recording. */
         Capture: {
             /** @description Single frames of the worst moments, kept whole, one entry a session. */
@@ -617,6 +690,31 @@ export interface components {
          * @enum {string}
          */
         CaptureState: "idle" | "scheduled" | "armed" | "saving" | "unsaved";
+        /** @description A recording held against a baseline. */
+        Check: {
+            /** @description Id of the baseline. */
+            baseline: string;
+            /** @description Id of the recording. */
+            id: string;
+            /**
+             * Format: double
+             * @description How much worse a figure may be, percent.
+             */
+            max_regression_percent: number;
+            /** @description How it ended. */
+            outcome: components["schemas"]["CheckOutcome"];
+            /** @description Figures that are worse than allowed, beyond what chance explains. */
+            regressions: components["schemas"]["FigureDifference"][];
+            /** @description What the comparison says, in one sentence. */
+            text: string;
+            /** @description Why the runs are not comparable, and what else to bear in mind. */
+            warnings: string[];
+        };
+        /**
+         * @description How a check ended.
+         * @enum {string}
+         */
+        CheckOutcome: "pass" | "fail" | "not_comparable" | "not_enough_data";
         /** @description What the client said about its own side. */
         ClientSample: {
             /**
@@ -649,6 +747,41 @@ export interface components {
              * @description Shards rebuilt.
              */
             recovered?: number | null;
+        };
+        /** @description One recording of a comparison. */
+        ComparedRun: {
+            /** @description The whole run, all sessions taken together. */
+            figures: components["schemas"]["Figures"];
+            /** @description What a listing shows. */
+            meta: components["schemas"]["CaptureMeta"];
+        };
+        /** @description Recordings held against the first of them. */
+        Comparison: {
+            /** @description Whether the runs did the same work; otherwise differences say little about the host. */
+            comparable: boolean;
+            /** @description What was set or built differently, one entry a setting that is not the same everywhere. */
+            configuration: components["schemas"]["ConfigurationDifference"][];
+            /** @description Each of the others against the baseline, in the same order. */
+            differences: components["schemas"]["RunDifference"][];
+            /** @description The recordings, the baseline first. Times of all count from their own start. */
+            runs: components["schemas"]["ComparedRun"][];
+            /** @description Why they did not, and what else to bear in mind. */
+            warnings: string[];
+        };
+        /**
+         * @description What a comparison amounts to.
+         * @enum {string}
+         */
+        ComparisonOutcome: "no_change" | "better" | "worse" | "mixed" | "not_enough_data";
+        /** @description A setting that is not the same in all runs. */
+        ConfigurationDifference: {
+            /**
+             * @description `resolution`, `fps`, `codec`, `encoder`, `source`, `protocol`, `latency_target`, `sessions`, `client`, `host`,
+             *     `host_version`, `os`, `cpu`, `cpus`.
+             */
+            setting: string;
+            /** @description Its value in each run, in the order of the runs; `null` if a run does not say. */
+            values: (string | null)[];
         };
         /** @description Two counts of the same frames. */
         CountCheck: {
@@ -810,6 +943,57 @@ export interface components {
             configured: boolean;
             figures?: components["schemas"]["ExportFigures"] | null;
         };
+        /** @description One figure of two runs. */
+        FigureDifference: {
+            /**
+             * Format: double
+             * @description In the baseline.
+             */
+            baseline: number;
+            /**
+             * Format: double
+             * @description `value` − `baseline`.
+             */
+            difference: number;
+            /** @description `p50`, `p95`, `p99`, `mean`; `late`, `stuttered`, `dropped`, `lost`; `fps`. */
+            figure: string;
+            /**
+             * Format: double
+             * @description Its upper end.
+             */
+            high?: number | null;
+            /**
+             * Format: double
+             * @description The interval around `difference` that chance leaves, at 99.9 %: its lower end; `null` if it is not known.
+             */
+            low?: number | null;
+            /** @description What became of it. */
+            outcome: components["schemas"]["FigureOutcome"];
+            /**
+             * Format: double
+             * @description The same relative to the baseline; `null` if that is 0.
+             */
+            relative?: number | null;
+            /** @description A stage, `queue`, `host`; `frames` or `packets` for shares and rates. */
+            series: string;
+            /** @description Its unit. */
+            unit: components["schemas"]["FigureUnit"];
+            /**
+             * Format: double
+             * @description In this run.
+             */
+            value: number;
+        };
+        /**
+         * @description What became of one figure.
+         * @enum {string}
+         */
+        FigureOutcome: "better" | "worse" | "noise" | "unknown";
+        /**
+         * @description In what a figure is measured.
+         * @enum {string}
+         */
+        FigureUnit: "us" | "share" | "per_second";
         /** @description Figures of one session, or of all. */
         Figures: {
             /** @description The same by reason. */
@@ -1134,6 +1318,16 @@ export interface components {
             stage?: string | null;
         };
         /**
+         * @description Which recording is to be the baseline.
+         * @example {
+         *       "id": "2026-06-26T20-14-03Z_1280x720"
+         *     }
+         */
+        NewBaseline: {
+            /** @description Its id. */
+            id: string;
+        };
+        /**
          * @description A marker to be set.
          * @example {
          *       "text": "boss fight"
@@ -1295,6 +1489,17 @@ export interface components {
          * @enum {string}
          */
         Role: "operator" | "reader";
+        /** @description One run against the baseline. */
+        RunDifference: {
+            /** @description Every figure that both runs have: durations of each stage and of host, then shares and rates. */
+            figures: components["schemas"]["FigureDifference"][];
+            /** @description The run. */
+            id: string;
+            /** @description What it amounts to. */
+            outcome: components["schemas"]["ComparisonOutcome"];
+            /** @description The same in one sentence. */
+            text: string;
+        };
         /** @description One session of a capture. */
         SessionMeta: {
             /** @description Client as named at pairing. */
@@ -2351,6 +2556,100 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    stats_baseline_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The baseline */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Baseline"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            421: components["responses"]["Misdirected"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    stats_baseline_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBaseline"];
+            };
+        };
+        responses: {
+            /** @description The baseline */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Baseline"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such recording */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            408: components["responses"]["Timeout"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            421: components["responses"]["Misdirected"];
+            422: components["responses"]["Unprocessable"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    stats_baseline_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is no baseline */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            421: components["responses"]["Misdirected"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     stats_capture_live: {
         parameters: {
             query?: {
@@ -2584,6 +2883,57 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             421: components["responses"]["Misdirected"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    stats_compare: {
+        parameters: {
+            query: {
+                /**
+                 * @description Two to four ids, separated by commas; the first is the baseline.
+                 * @example 2026-06-26T20-14-03Z_1280x720,2026-06-27T20-14-03Z_1280x720
+                 */
+                ids: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What differs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description There is no recording of one of the ids */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            421: components["responses"]["Misdirected"];
+            /** @description A file is no recording that this version can read */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Failed"];
             503: components["responses"]["Unavailable"];
@@ -2849,6 +3199,66 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+        };
+    };
+    stats_recording_check: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Id of the baseline; the pinned one if left out.
+                 * @example 2026-06-26T20-14-03Z_1280x720
+                 */
+                baseline?: string;
+                /** @description How much worse a figure may be, percent of the baseline's; of shares, percentage points. */
+                max_regression_percent?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Id of the recording
+                 * @example 2026-06-26T20-14-03Z_1280x720
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How it ended, also if it failed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Check"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description No baseline is named or pinned */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            421: components["responses"]["Misdirected"];
+            /** @description A file is no recording that this version can read */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
         };
     };
     stats_recording_csv: {

@@ -67,6 +67,18 @@ const recording = createRoute({
   component: lazyRouteComponent(() => import('@/recording/RecordingPage'), 'RecordingPage'),
 });
 
+const compare = createRoute({
+  getParentRoute: () => root,
+  path: '/compare',
+  validateSearch: (search) =>
+    given({
+      ids: text(search['ids']),
+      stage: text(search['stage']),
+      stat: statistic(search['stat']),
+    }),
+  component: lazyRouteComponent(() => import('@/compare/ComparePage'), 'ComparePage'),
+});
+
 const clients = createRoute({
   getParentRoute: () => root,
   path: '/clients',
@@ -82,7 +94,7 @@ const index = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([performance, recordings, recording, clients, index]),
+  routeTree: root.addChildren([performance, recordings, recording, compare, clients, index]),
   defaultPreload: 'intent',
   scrollRestoration: true,
 });

@@ -2,6 +2,7 @@
 import { useMemo, useState } from 'react';
 
 import { m } from '@/paraglide/messages.js';
+import { ScrollBox } from '@/ui/scroll';
 import { count } from '@/units';
 import type { Graph } from './types';
 
@@ -27,9 +28,7 @@ export function DataTable({
   return (
     <details className="mt-1 text-sm" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary className="w-fit text-muted hover:text-text">{m.graph_as_table()}</summary>
-      {/* It scrolls, so that keys must reach it. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
-      <div tabIndex={0} role="region" aria-label={title} className="mt-2 max-h-72 overflow-auto">
+      <ScrollBox label={title} className="mt-2 max-h-72 overflow-auto">
         <table className="w-full text-right">
           <caption className="mb-1 text-left text-muted">
             {step === 1 ? title : m.graph_thinned({ title, step: count(step) })}
@@ -61,7 +60,7 @@ export function DataTable({
             ))}
           </tbody>
         </table>
-      </div>
+      </ScrollBox>
     </details>
   );
 }

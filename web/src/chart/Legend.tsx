@@ -6,6 +6,10 @@ import type { Column } from './types';
 const CLASSES: Record<string, string> = {
   '--host-p50': 'bg-(--host-p50)',
   '--host-p99': 'bg-(--host-p99)',
+  '--run-1': 'bg-(--run-1)',
+  '--run-2': 'bg-(--run-2)',
+  '--run-3': 'bg-(--run-3)',
+  '--run-4': 'bg-(--run-4)',
   '--budget': 'bg-(--budget)',
   '--accent': 'bg-accent',
   '--muted': 'bg-muted',

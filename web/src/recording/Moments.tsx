@@ -92,13 +92,7 @@ export function Moments({
   );
 }
 
-function FrameBars({
-  kept,
-  span,
-}: {
-  kept: Schemas['KeptFrames'];
-  span: Schemas['KeptSpan'];
-}) {
+function FrameBars({ kept, span }: { kept: Schemas['KeptFrames']; span: Schemas['KeptSpan'] }) {
   const [at, setAt] = useState<number | null>(null);
   const frames = useMemo(
     () => kept.frames.filter((one) => one.t_ms >= span.from_ms && one.t_ms <= span.to_ms),

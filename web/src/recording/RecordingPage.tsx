@@ -48,9 +48,7 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
   );
   const markers = useMemo(
     () =>
-      capture.markers.filter(
-        (marker) => marker.session_id == null || marker.session_id === chosen,
-      ),
+      capture.markers.filter((marker) => marker.session_id == null || marker.session_id === chosen),
     [capture, chosen],
   );
   const { from, to } = search;
@@ -69,7 +67,12 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
 
   const zoom = (next: Span | undefined) =>
     void navigate({
-      search: ({ from: _, to: __, ...rest }) => (next ? { ...rest, ...next } : rest),
+      search: (now) => {
+        const rest = { ...now };
+        delete rest.from;
+        delete rest.to;
+        return { ...rest, ...next };
+      },
       replace: true,
       resetScroll: false,
     });
@@ -203,12 +206,7 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
             }
             onZoom={zoom}
           />
-          <Distribution
-            id={meta.id}
-            session={chosen}
-            stages={stageNames(samples)}
-            span={span}
-          />
+          <Distribution id={meta.id} session={chosen} stages={stageNames(samples)} span={span} />
         </>
       )}
       <div className="grid gap-4 xl:grid-cols-2">

@@ -1,6 +1,7 @@
 // Figures per stage over the whole range, and whom late frames are charged to.
 import type { Schemas } from '@/api/client';
 import { m } from '@/paraglide/messages.js';
+import { ScrollBox } from '@/ui/scroll';
 import { stageClass } from '@/stages';
 import { ABSENT, count, msBare, percent } from '@/units';
 
@@ -13,9 +14,7 @@ export function SummaryTable({ figures }: { figures: Schemas['Figures'] }) {
     return <p className="p-4 text-muted">{m.no_frames({ absent: ABSENT })}</p>;
   }
   return (
-    // It scrolls on a phone, so that keys must reach it.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <div className="overflow-x-auto" tabIndex={0} role="region" aria-label={m.summary()}>
+    <ScrollBox label={m.summary()} className="overflow-x-auto">
       <table className="w-full text-right">
         <caption className="sr-only">{m.summary()}</caption>
         <thead className="text-sm text-muted">
@@ -47,7 +46,10 @@ export function SummaryTable({ figures }: { figures: Schemas['Figures'] }) {
                 key={row.name}
                 className={`border-t border-line ${row === host ? 'font-semibold' : ''}`}
               >
-                <th scope="row" className="sticky left-0 bg-surface py-1.5 pr-3 text-left font-medium">
+                <th
+                  scope="row"
+                  className="sticky left-0 bg-surface py-1.5 pr-3 text-left font-medium"
+                >
                   <span className="flex items-center gap-2">
                     {isStage ? (
                       <span aria-hidden className={`size-2.5 rounded-sm ${stageClass(row.name)}`} />
@@ -81,6 +83,6 @@ export function SummaryTable({ figures }: { figures: Schemas['Figures'] }) {
           })}
         </tbody>
       </table>
-    </div>
+    </ScrollBox>
   );
 }

@@ -60,7 +60,12 @@ export function VerdictCard({
       </p>
       <dl className="mt-4 grid grid-cols-2 gap-x-6 gap-y-3 sm:grid-cols-3 xl:grid-cols-7">
         {stats.map(([label, value]) => (
-          <Stat key={label} label={label} value={value} title={value === '–' ? m.absent_why() : label} />
+          <Stat
+            key={label}
+            label={label}
+            value={value}
+            title={value === '–' ? m.absent_why() : label}
+          />
         ))}
       </dl>
     </section>
