@@ -41,6 +41,16 @@ export const count = (value: Figure) =>
 /** Microseconds as milliseconds, without the unit. */
 export const msBare = (us: Figure) => shown(us, (n) => fixed(n / 1000));
 
+/** The same on an axis, without needless digits. */
+export const msAxis = (us: Figure) =>
+  shown(us, (n) => format({ maximumFractionDigits: 2 }).format(n / 1000));
+
+/** A whole number on an axis; nothing stands at what lies between. */
+export const countAxis = (n: number) => (Number.isInteger(n) ? count(n) : '');
+
+/** Any number on an axis. */
+export const axis = (n: number) => format({ maximumFractionDigits: 2 }).format(n);
+
 /** Microseconds as milliseconds. */
 export const ms = (us: Figure) => shown(us, (n) => `${fixed(n / 1000)} ms`);
 

@@ -7,7 +7,7 @@ import { Chart } from '@/chart/Chart';
 import type { Span } from '@/chart/types';
 import { m } from '@/paraglide/messages.js';
 import { Choice } from '@/ui/controls';
-import { clock, count, fps, mbps, ms, msBare } from '@/units';
+import { axis, clock, clockTenths, count, countAxis, fps, mbps, ms, msAxis } from '@/units';
 import {
   healthGraph,
   rateGraph,
@@ -46,6 +46,7 @@ export function RunGraphs(props: RunGraphsProps) {
   const rtt = useMemo(() => rttGraph(line), [line]);
   const shared = {
     atX: clock,
+    atFineX: clockTenths,
     sync: props.sync,
     span: props.span,
     highlight: props.highlight,
@@ -62,7 +63,7 @@ export function RunGraphs(props: RunGraphsProps) {
           description={statistic === 'mean' ? m.stages_sum() : m.stages_do_not_sum()}
           graph={stages}
           unit={ms}
-          axis={msBare}
+          axis={msAxis}
           height={280}
         >
           <Choice
@@ -78,7 +79,7 @@ export function RunGraphs(props: RunGraphsProps) {
         </Chart>
       </section>
       <section className="card min-w-0 p-4">
-        <Chart {...shared} title={m.graph_rate()} graph={rate} unit={fps} axis={count} />
+        <Chart {...shared} title={m.graph_rate()} graph={rate} unit={fps} axis={axis} />
       </section>
       <section className="card min-w-0 p-4">
         <Chart
@@ -86,15 +87,15 @@ export function RunGraphs(props: RunGraphsProps) {
           title={m.graph_throughput()}
           graph={throughput}
           unit={mbps}
-          axis={(value) => count(value)}
+          axis={axis}
         />
       </section>
       <section className="card min-w-0 p-4">
-        <Chart {...shared} title={m.graph_health()} graph={health} unit={count} axis={count} />
+        <Chart {...shared} title={m.graph_health()} graph={health} unit={count} axis={countAxis} />
       </section>
       {rtt.columns.length > 0 && (
         <section className="card min-w-0 p-4">
-          <Chart {...shared} title={m.graph_network()} graph={rtt} unit={ms} axis={msBare} />
+          <Chart {...shared} title={m.graph_network()} graph={rtt} unit={ms} axis={msAxis} />
         </section>
       )}
     </div>

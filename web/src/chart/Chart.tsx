@@ -48,7 +48,7 @@ export function Chart(props: ChartProps) {
     const index = at ?? (idle === 'last' ? graph.x.length - 1 : null);
     for (const column of graph.columns) {
       const cell = values.current.get(column.label);
-      if (cell) cell.textContent = index === null ? '' : unit(column.values[index] ?? null);
+      if (cell) cell.textContent = index === null ? '' : unit(upTo(column.values, index));
     }
     if (readout.current) {
       const time = at === null ? undefined : graph.x[at];
@@ -64,7 +64,15 @@ export function Chart(props: ChartProps) {
     u.setSelect({ ...u.select, width: 0, left: 0 }, false);
     props.onZoom?.({ from: Math.max(0, Math.round(from)), to: Math.round(to) });
   });
-  const seen = useEffectEvent(() => ({ graph, span, markers, highlight, atX, axis }));
+  const seen = useEffectEvent(() => ({
+    graph,
+    span,
+    markers,
+    highlight,
+    atX,
+    atFineX: props.atFineX,
+    axis,
+  }));
 
   const shape = graph.columns.map(({ label, kind, colour }) => `${label}/${kind}/${colour}`).join();
   useEffect(() => {
@@ -74,7 +82,14 @@ export function Chart(props: ChartProps) {
     const u = new uPlot(
       options(
         now.graph,
-        { axis: (y) => seen().axis(y), atX: (at) => seen().atX(at), sync, height, x },
+        {
+          axis: (y) => seen().axis(y),
+          atX: (at) => seen().atX(at),
+          atFineX: (at) => (seen().atFineX ?? seen().atX)(at),
+          sync,
+          height,
+          x,
+        },
         Math.max(120, element.clientWidth),
         { markers: () => seen().markers, highlight: () => seen().highlight },
         {
@@ -122,7 +137,7 @@ export function Chart(props: ChartProps) {
   }
 
   const isEmpty = useMemo(
-    () => !graph.columns.some((column) => column.values.some((value) => value !== null)),
+    () => !graph.columns.some((column) => column.values.some((value) => value != null)),
     [graph],
   );
   return (
@@ -164,6 +179,13 @@ export function Chart(props: ChartProps) {
       <DataTable title={title} graph={graph} unit={unit} atX={atX} />
     </figure>
   );
+}
+
+/** The figure at an x; where that is another column's, the last one before it. */
+function upTo(values: readonly (number | null | undefined)[], index: number) {
+  let at = index;
+  while (at > 0 && values[at] === undefined) at -= 1;
+  return values[at];
 }
 
 function near(u: uPlot | null, markers: readonly Marker[], time: number): string[] {

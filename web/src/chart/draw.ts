@@ -9,6 +9,8 @@ export interface Look {
   axis: (value: number) => string;
   /** Writes an x. */
   atX: (x: number) => string;
+  /** The same where the axis is finer than a second. */
+  atFineX?: ((x: number) => string) | undefined;
   x: 'time' | 'log' | 'number';
   /** Graphs of one key share one cursor. */
   sync?: string | undefined;
@@ -30,13 +32,13 @@ export function align(graph: Graph): uPlot.AlignedData {
     const base: (number | null)[] | undefined = below;
     const sum: (number | null)[] = column.values.map((value, at) => {
       const under = base?.[at] ?? null;
-      return value === null ? under : value + (under ?? 0);
+      return value == null ? under : value + (under ?? 0);
     });
     sums.set(column, sum);
     below = sum;
   }
   const drawn = order(graph.columns).map((column) => sums.get(column) ?? column.values);
-  return [graph.x as number[], ...(drawn as (number | null)[][])];
+  return [graph.x as number[], ...(drawn as (number | null | undefined)[][])];
 }
 
 /** The library names its scales in an enum that is there for the compiler only. */
@@ -121,7 +123,10 @@ export function options(
         grid: { show: false },
         space: 70,
         size: 28,
-        values: (_, at) => at.map((x: number | null) => (x === null ? null : look.atX(x))),
+        values: (_, at, __, ___, step) => {
+          const write = step < SECOND ? (look.atFineX ?? look.atX) : look.atX;
+          return at.map((x: number | null) => (x === null ? null : write(x)));
+        },
         ...(look.x === 'time' && { incrs: STEPS }),
       },
       {

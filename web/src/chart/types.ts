@@ -9,8 +9,8 @@ export interface Column {
   /** The custom property of its colour. */
   colour: string;
   kind: Kind;
-  /** One for each x; `null` is a gap. */
-  values: readonly (number | null)[];
+  /** One for each x; `null` is a gap, `undefined` an x of another column only. */
+  values: readonly (number | null | undefined)[];
 }
 
 export interface Graph {

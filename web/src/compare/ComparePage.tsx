@@ -13,7 +13,7 @@ import { m } from '@/paraglide/messages.js';
 import { ScrollBox } from '@/ui/scroll';
 import { Badge, Choice, type Tone } from '@/ui/controls';
 import { Empty, Failure, Loading, Notice } from '@/ui/states';
-import { ABSENT, clock, moment, ms, msBare } from '@/units';
+import { ABSENT, clock, moment, ms, msAxis } from '@/units';
 import { DifferenceTable } from './DifferenceTable';
 
 const route = getRouteApi('/compare');
@@ -185,8 +185,7 @@ function Overlay({ runs, names }: { runs: Schemas['ComparedRun'][]; names: strin
   );
   const graph = useMemo<Graph | undefined>(() => {
     if (lines === undefined) return undefined;
-    // Windows end on full seconds of wall time: one grid of half seconds holds all runs.
-    const x = [...new Set(lines.flatMap((line) => line.x.map((t) => Math.round(t / 500) * 500)))];
+    const x = [...new Set(lines.flatMap((line) => line.x))];
     x.sort((a, b) => a - b);
     return {
       x,
@@ -196,13 +195,14 @@ function Overlay({ runs, names }: { runs: Schemas['ComparedRun'][]; names: strin
           const figures =
             stage === 'host' ? sample?.host : sample?.stages.find((one) => one.name === stage);
           const key = stat === 'mean' ? 'mean_us' : stat === 'p50' ? 'p50_us' : 'p99_us';
-          found.set(Math.round((line.x[index] ?? 0) / 500) * 500, figures?.[key] ?? null);
+          found.set(line.x[index] ?? 0, figures?.[key] ?? null);
         });
         return {
           label: names[at] ?? '',
           colour: COLOURS[at] ?? '--muted',
           kind: 'line',
-          values: fill(x, found),
+          // Where another run has a window and this one has none, the line goes on.
+          values: x.map((t) => found.get(t)),
         };
       }),
     };
@@ -246,23 +246,10 @@ function Overlay({ runs, names }: { runs: Schemas['ComparedRun'][]; names: strin
         description={m.graph_overlay_how()}
         graph={graph}
         unit={ms}
-        axis={msBare}
+        axis={msAxis}
         atX={clock}
         height={260}
       />
     </section>
   );
-}
-
-/** A run's figures on the common grid. Between two of its own windows of a second nothing is missing: the line goes on. */
-function fill(x: readonly number[], found: ReadonlyMap<number, number | null>): (number | null)[] {
-  let last: { at: number; value: number | null } | undefined;
-  return x.map((at) => {
-    const value = found.get(at);
-    if (value !== undefined) {
-      last = { at, value };
-      return value;
-    }
-    return last !== undefined && at - last.at <= 1000 ? last.value : null;
-  });
 }

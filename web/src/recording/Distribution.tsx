@@ -10,7 +10,7 @@ import { m } from '@/paraglide/messages.js';
 import { stageColour } from '@/stages';
 import { Button, Choice } from '@/ui/controls';
 import { Failure, Loading } from '@/ui/states';
-import { count, ms } from '@/units';
+import { count, countAxis, ms } from '@/units';
 
 /** Buckets an octave, as recorded; four of them make one bar. */
 const PER_OCTAVE = 64;
@@ -118,7 +118,7 @@ function Loaded({
         x="log"
         atX={ms}
         unit={(value) => m.frames({ count: count(value) })}
-        axis={count}
+        axis={countAxis}
       />
     </>
   );

@@ -8,7 +8,7 @@ import type { Graph, Span } from '@/chart/types';
 import { m } from '@/paraglide/messages.js';
 import { stageColour } from '@/stages';
 import { Button } from '@/ui/controls';
-import { bytes, clock, clockTenths, count, ms, msBare } from '@/units';
+import { bytes, clock, clockTenths, count, ms, msAxis } from '@/units';
 
 /** Whole windows around a moment: a part of one has no figures. */
 export function around(from: number, to: number, stepMs: number, end: number): Span {
@@ -127,7 +127,7 @@ function FrameBars({ kept, span }: { kept: Schemas['KeptFrames']; span: Schemas[
         x="number"
         atX={count}
         unit={ms}
-        axis={msBare}
+        axis={msAxis}
         onPick={setAt}
         height={220}
       />
