@@ -21,6 +21,7 @@ mod download;
 mod host;
 mod import;
 mod recordings;
+mod report;
 mod stream;
 
 /// Where the API begins.
@@ -50,6 +51,9 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(compare::stats_recording_check))
         .routes(routes!(download::stats_recording_summary))
         .routes(routes!(download::stats_recording_csv))
+        .routes(routes!(report::stats_recording_openmetrics))
+        .routes(routes!(report::stats_recording_report))
+        .routes(routes!(report::stats_compare_report))
         .routes(routes!(auth::auth_session_create, auth::auth_session_get, auth::auth_session_delete))
         .routes(routes!(auth::auth_link_create))
         .routes(routes!(clients::pair_requests_list, clients::pair))
