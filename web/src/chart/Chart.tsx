@@ -143,7 +143,7 @@ export function Chart(props: ChartProps) {
   return (
     <figure className="m-0 min-w-0">
       <figcaption className="mb-1 flex flex-wrap items-center gap-x-3 gap-y-1">
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         {props.children}
         <span ref={readout} className="ml-auto min-h-5 text-sm text-muted" />
       </figcaption>

@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { Ellipsis } from 'lucide-react';
 import { DropdownMenu as Menu } from 'radix-ui';
-import { useState, type ReactNode } from 'react';
+import { useRef, useState, type ReactNode, type RefObject } from 'react';
 
 import type { Schemas } from '@/api/client';
 import { m } from '@/paraglide/messages.js';
@@ -39,6 +39,7 @@ export function RecordingActions({
   const baseline = useQuery(baselineQuery);
   const setBaseline = useBaseline();
   const update = useUpdate();
+  const trigger = useRef<HTMLButtonElement>(null);
   const say = useSay();
   const base = `/api/v1/stats/recordings/${encodeURIComponent(meta.id)}`;
   const isBaseline = baseline.data?.id === meta.id;
@@ -48,6 +49,7 @@ export function RecordingActions({
       <Menu.Root modal={false}>
         <Menu.Trigger asChild>
           <Button
+            ref={trigger}
             look={compact ? 'quiet' : 'plain'}
             className={compact ? 'px-2' : ''}
             aria-label={m.actions()}
@@ -103,12 +105,18 @@ export function RecordingActions({
           </Menu.Content>
         </Menu.Portal>
       </Menu.Root>
-      <Dialog open={dialog === 'edit'} onClose={() => setDialog(undefined)} title={m.edit()}>
+      <Dialog
+        open={dialog === 'edit'}
+        onClose={() => setDialog(undefined)}
+        title={m.edit()}
+        returnTo={trigger}
+      >
         <EditForm meta={meta} revision={revision} onDone={() => setDialog(undefined)} />
       </Dialog>
       <DeleteDialog
         open={dialog === 'delete'}
         entries={[{ meta, id: meta.id, revision }]}
+        returnTo={trigger}
         onClose={() => setDialog(undefined)}
       />
     </>
@@ -172,11 +180,13 @@ export function DeleteDialog({
   entries,
   onClose,
   onDone,
+  returnTo,
 }: {
   open: boolean;
   entries: readonly Doomed[];
   onClose: () => void;
   onDone?: () => void;
+  returnTo?: RefObject<HTMLElement | null>;
 }) {
   const remove = useDelete();
   const say = useSay();
@@ -186,6 +196,7 @@ export function DeleteDialog({
     <Dialog
       open={open}
       onClose={onClose}
+      returnTo={returnTo}
       title={m.delete_title({ count: entries.length })}
       description={m.delete_for_good()}
     >

@@ -1,5 +1,5 @@
 // Buttons, fields and small marks.
-import type { ButtonHTMLAttributes, ReactNode } from 'react';
+import type { ComponentProps, ReactNode } from 'react';
 
 const LOOKS = {
   plain: 'border border-line-strong/60 bg-surface hover:bg-raised',
@@ -14,7 +14,7 @@ export function Button({
   look = 'plain',
   className = '',
   ...rest
-}: ButtonHTMLAttributes<HTMLButtonElement> & { look?: keyof typeof LOOKS }) {
+}: ComponentProps<'button'> & { look?: keyof typeof LOOKS }) {
   return (
     <button
       type="button"

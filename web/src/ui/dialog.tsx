@@ -2,7 +2,15 @@
 // which the policy forbids.
 import { X } from 'lucide-react';
 import { Dialog as Radix, Toast } from 'radix-ui';
-import { createContext, use, useCallback, useState, type ReactNode } from 'react';
+import {
+  createContext,
+  use,
+  useCallback,
+  useRef,
+  useState,
+  type ReactNode,
+  type RefObject,
+} from 'react';
 
 import { m } from '@/paraglide/messages.js';
 import { Button } from './controls';
@@ -12,19 +20,33 @@ export function Dialog({
   onClose,
   title,
   description,
+  returnTo,
   children,
 }: {
   open: boolean;
   onClose: () => void;
   title: string;
   description?: ReactNode;
+  /** What gets the focus afterwards, if what had it goes: an entry of a menu. */
+  returnTo?: RefObject<HTMLElement | null> | undefined;
   children: ReactNode;
 }) {
+  const before = useRef<Element | null>(null);
   return (
     <Radix.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Radix.Portal>
         <div aria-hidden className="fixed inset-0 z-40 bg-black/50" />
-        <Radix.Content className="card fixed top-1/2 left-1/2 z-50 max-h-[90dvh] w-[min(32rem,calc(100vw-1.5rem))] -translate-x-1/2 -translate-y-1/2 overflow-y-auto p-5 shadow-2xl">
+        <Radix.Content
+          onOpenAutoFocus={() => {
+            before.current = document.activeElement;
+          }}
+          onCloseAutoFocus={(event) => {
+            event.preventDefault();
+            const had = returnTo?.current ?? before.current;
+            if (had instanceof HTMLElement && had.isConnected) had.focus();
+          }}
+          className="card fixed top-1/2 left-1/2 z-50 max-h-[90dvh] w-[min(32rem,calc(100vw-1.5rem))] -translate-x-1/2 -translate-y-1/2 overflow-y-auto p-5 shadow-2xl"
+        >
           <div className="mb-1 flex items-start justify-between gap-3">
             <Radix.Title className="text-lg font-semibold break-words">{title}</Radix.Title>
             <Radix.Close asChild>
