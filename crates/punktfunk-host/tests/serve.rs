@@ -211,7 +211,7 @@ fn what_lets_in_is_in_no_log() {
     host.process.signal("TERM");
     assert!(host.process.ended().success());
     let said = host.log().whole();
-    assert!(said.contains("TRACE") || said.contains("DEBUG"), "{said}");
+    assert!(said.contains("shutting down"), "the log is there to be looked at: {said}");
     for secret in secrets {
         assert!(!secret.is_empty() && !said.contains(&secret));
     }

@@ -5,6 +5,7 @@ mod compare;
 mod export;
 mod fixture;
 mod hostile;
+mod import;
 mod journal;
 mod replace;
 mod store;
