@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`. `make help` lists the rest.
 #
 # Everything is built with the release profile, so that run, lint and tests share one build of the dependencies.
-.PHONY: run console test test-cluster fmt lint bench openapi help drift docs unit api-checks setup-run setup-test
+.PHONY: run console test test-cluster fmt lint bench openapi help drift docs unit web api-checks setup-run setup-test
 
 CARGO ?= cargo
 HOST := target/release/punktfunk-host
@@ -18,7 +18,7 @@ run: setup-run console ## Builds the host and plays the demo: a ten-second captu
 console: ## Builds what browsers load, if Node is there; the host embeds it.
 	@scripts/console
 
-test: setup-test console lint unit docs drift api-checks ## Everything: format, lints, licences, tests, documentation, drift, API checks.
+test: setup-test console lint unit web docs drift api-checks ## Everything: format, lints, licences, tests, documentation, drift, API checks.
 	@echo "all checks passed"
 
 test-cluster: setup-test ## The tests against a Thanos cluster of three receivers; its first build is long.
@@ -44,6 +44,10 @@ unit: setup-test ## All tests. The host's run the probe's binary.
 	$(CARGO) build $(WORKSPACE) --bins
 	$(CARGO) test $(WORKSPACE) --no-fail-fast
 	$(CARGO) test $(WORKSPACE) --features punktfunk-media/x264 --test encode -- x264
+
+web: console ## The console: lints, types, messages, unit tests, and tests in a browser against the host.
+	@$(CARGO) build $(WORKSPACE) --bins
+	@scripts/test-console
 
 docs: ## The documentation builds without a warning.
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(WORKSPACE) --no-deps --quiet

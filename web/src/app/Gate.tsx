@@ -137,7 +137,9 @@ function SignIn({ why, onSignedIn }: { why: string | undefined; onSignedIn: () =
           {m.sign_in()}
         </Button>
       </form>
-      <LanguageChoice />
+      <div>
+        <LanguageChoice />
+      </div>
     </main>
   );
 }

@@ -67,7 +67,7 @@ export function Shortcuts() {
       <Button
         look="quiet"
         aria-label={m.shortcuts()}
-        className="hidden px-2 md:inline-flex"
+        className="px-2 max-md:hidden"
         onClick={() => setListed(true)}
       >
         <Keyboard aria-hidden className="size-5" />

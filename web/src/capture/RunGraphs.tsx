@@ -18,6 +18,9 @@ import {
   timeline,
 } from './graphs';
 
+/** The budget is drawn if it is at most so many times the highest figure. */
+const BUDGET_IN_SIGHT = 3;
+
 export interface RunGraphsProps {
   /** Of one session. */
   samples: readonly Schemas['StatsSample'][];
@@ -36,9 +39,15 @@ export interface RunGraphsProps {
 export function RunGraphs(props: RunGraphsProps) {
   const { samples, budgetUs, statistic } = props;
   const line = useMemo(() => timeline(samples), [samples]);
+  // A budget far above all figures would press them to the floor: it is said instead.
+  const highest = useMemo(
+    () => Math.max(0, ...line.rows.map((sample) => sample?.host?.p99_us ?? 0)),
+    [line],
+  );
+  const isNear = budgetUs !== undefined && budgetUs <= BUDGET_IN_SIGHT * highest;
   const stages = useMemo(
-    () => stageGraph(line, stageNames(samples), statistic, budgetUs),
-    [line, samples, statistic, budgetUs],
+    () => stageGraph(line, stageNames(samples), statistic, isNear ? budgetUs : undefined),
+    [line, samples, statistic, budgetUs, isNear],
   );
   const rate = useMemo(() => rateGraph(line), [line]);
   const throughput = useMemo(() => throughputGraph(line), [line]);
@@ -60,7 +69,10 @@ export function RunGraphs(props: RunGraphsProps) {
         <Chart
           {...shared}
           title={m.graph_stages()}
-          description={statistic === 'mean' ? m.stages_sum() : m.stages_do_not_sum()}
+          description={[
+            statistic === 'mean' ? m.stages_sum() : m.stages_do_not_sum(),
+            ...(budgetUs !== undefined && !isNear ? [m.budget_above({ time: ms(budgetUs) })] : []),
+          ].join(' ')}
           graph={stages}
           unit={ms}
           axis={msAxis}

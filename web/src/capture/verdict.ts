@@ -1,7 +1,9 @@
 // A verdict in the language of the page: what it is, what to try, how grave it is.
 import type { Schemas } from '@/api/client';
 import { m } from '@/paraglide/messages.js';
+import { getLocale } from '@/paraglide/runtime.js';
 import type { Tone } from '@/ui/controls';
+import { count, fps, ms, percent } from '@/units';
 
 type Brief = Pick<Schemas['Verdict'], 'kind' | 'stage'>;
 
@@ -56,5 +58,38 @@ export function hint({ kind, stage }: Brief): string {
         default:
           return m.hint_late();
       }
+  }
+}
+
+const part = (some: number | null | undefined, all: number) =>
+  some == null || all === 0 ? null : some / all;
+
+/** The verdict in a sentence, with its evidence: the API's own, which is English, or one of the same figures. */
+export function sentence(verdict: Schemas['Verdict']): string {
+  if (getLocale() === 'en') return verdict.text.replaceAll('`', '');
+  const { evidence } = verdict;
+  const late = percent(part(evidence.late, evidence.frames));
+  const target = ms(evidence.target_us);
+  switch (verdict.kind) {
+    case 'not_enough_data':
+      return m.sentence_not_enough_data({ frames: count(evidence.frames) });
+    case 'within_budget':
+      return m.sentence_within_budget({ late, target });
+    case 'source_limited':
+      return m.sentence_source_limited({
+        fps: fps(evidence.fps),
+        granted: fps(evidence.granted_fps),
+      });
+    case 'network':
+      return m.sentence_network({
+        lost: percent(part(evidence.packets_lost, evidence.packets_sent)),
+      });
+    case 'stage': {
+      const never = evidence.missing.reduce((sum, { frames }) => sum + frames, 0);
+      const missing = percent(part(never, evidence.granted_frames));
+      return verdict.stage == null
+        ? m.sentence_late({ late, target, missing })
+        : m.sentence_stage({ stage: verdict.stage, late, target, missing });
+    }
   }
 }

@@ -69,11 +69,18 @@ function series(column: Column): uPlot.Series {
   }
 }
 
+/** Whether a line leads from a point to the next one on this side: what is `undefined` is passed over. */
+function joined(values: ArrayLike<number | null | undefined>, from: number, step: 1 | -1) {
+  let at = from + step;
+  while (at >= 0 && at < values.length && values[at] === undefined) at += step;
+  return values[at] != null;
+}
+
 /** A point alone between two gaps is no line; it is drawn as a dot. */
 function lonely(values: ArrayLike<number | null | undefined>): number[] {
   const found: number[] = [];
   for (let at = 0; at < values.length; at++) {
-    if (values[at] != null && values[at - 1] == null && values[at + 1] == null) found.push(at);
+    if (values[at] != null && !joined(values, at, -1) && !joined(values, at, 1)) found.push(at);
   }
   return found;
 }

@@ -2,7 +2,7 @@
 import { Lightbulb } from 'lucide-react';
 
 import type { Schemas } from '@/api/client';
-import { hint, short, TONE } from '@/capture/verdict';
+import { hint, sentence, short, TONE } from '@/capture/verdict';
 import { m } from '@/paraglide/messages.js';
 import { Badge, Button, Stat } from '@/ui/controls';
 import { clockTenths, count, fps, ms, percent } from '@/units';
@@ -51,9 +51,7 @@ export function VerdictCard({
           </>
         )}
       </div>
-      <p className="mt-3 max-w-prose text-lg font-medium text-balance" lang="en">
-        {verdict.text.replaceAll('`', '')}
-      </p>
+      <p className="mt-3 max-w-prose text-lg font-medium text-balance">{sentence(verdict)}</p>
       <p className="mt-2 flex max-w-prose gap-2 text-muted">
         <Lightbulb aria-hidden className="mt-0.5 size-4 shrink-0" />
         <span>{hint(verdict)}</span>
