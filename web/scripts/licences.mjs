@@ -8,6 +8,7 @@ const ALLOWED = [
   'BSD-2-Clause',
   'BSD-3-Clause',
   '0BSD',
+  'Unlicense',
   'MIT OR Apache-2.0',
 ];
 const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'));
