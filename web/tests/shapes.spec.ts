@@ -98,6 +98,13 @@ function rename(sample: Schemas['StatsSample'], from: string, to: string): void 
   for (const stage of sample.stages) if (stage.name === from) stage.name = to;
 }
 
+/** Without its distribution. */
+function bare(stage: Schemas['StageStats']): Schemas['StageStats'] {
+  const copy = { ...stage };
+  delete copy.hist;
+  return copy;
+}
+
 /** Sessions side by side, the samples repeated to as many as are asked for. */
 function several(c: Schemas['Capture'], sessions: number, times: number): void {
   const [session] = c.meta.sessions;
@@ -108,7 +115,7 @@ function several(c: Schemas['Capture'], sessions: number, times: number): void {
   c.samples = Array.from({ length: Math.ceil(times) }, (_, round) =>
     c.samples.flatMap((sample) =>
       ids.map((session_id) => {
-        const { hist: _, ...host } = sample.host ?? { hist: [] };
+        const host = sample.host && bare(sample.host);
         const t_ms = sample.t_ms + round * length;
         return times === 1
           ? { ...sample, session_id }
@@ -116,7 +123,7 @@ function several(c: Schemas['Capture'], sessions: number, times: number): void {
       }),
     ),
   ).flat();
-  if (times > 1) for (const one of c.samples) one.stages = one.stages.map(({ hist: _, ...s }) => s);
+  if (times > 1) for (const one of c.samples) one.stages = one.stages.map(bare);
   c.meta.duration_ms = length * Math.ceil(times);
   c.meta.sessions = ids.map((id) => ({ ...session, id }));
   c.summary.sessions = ids.map((session_id) => ({ ...summary, session_id }));
