@@ -112,7 +112,7 @@ impl Instruments {
             KeyValue::new("label", label.to_owned()),
             KeyValue::new(attribute::RUN_ID, config.run_id.clone()),
         ];
-        instruments.gauge(&catalogue::CAPTURE_INFO).record(1.0, &attributes);
+        instruments.gauge(&catalogue::CAPTURE_INFO).record(1.0, &known(attributes));
         instruments
     }
 
@@ -141,14 +141,14 @@ impl Instruments {
             spec.known.contains(&figure).then(|| this.counter(metric).bind(attributes))
         };
         let info = &spec.info;
-        let mut description = base.clone();
-        description.extend([
+        let description = known([
             KeyValue::new("mode", format!("{}x{}@{}", info.width, info.height, info.fps)),
             KeyValue::new("codec", info.codec.clone()),
             KeyValue::new("encoder", info.encoder.clone()),
             KeyValue::new("frame.source_kind", info.source_kind.clone()),
             KeyValue::new("client", info.client.clone()),
         ]);
+        let description = [base.clone(), description].concat();
         self.gauge(&catalogue::SESSION_INFO).record(1.0, &description);
         SessionInstruments {
             stages: names.iter().map(|&name| stage_duration.bind(&with(attribute::STAGE, name))).collect(),
@@ -377,6 +377,11 @@ fn histograms(
 
 fn seconds(ns: u64) -> f64 {
     Duration::from_nanos(ns).as_secs_f64().clamp(CLAMP_S.0, CLAMP_S.1)
+}
+
+/// Those that have a value. An empty one says the same as none, and not every backend takes it.
+fn known(attributes: impl IntoIterator<Item = KeyValue>) -> Vec<KeyValue> {
+    attributes.into_iter().filter(|attribute| !attribute.value.as_str().is_empty()).collect()
 }
 
 fn text(value: &Value) -> String {
