@@ -32,6 +32,11 @@ const RULES: &[Rule] = &[
         &["punktfunk-media", "punktfunk-net", "punktfunk-pipeline", "punktfunk-stats"],
     ),
     (
+        "punktfunk-gamestream",
+        &[OTLP, &["punktfunk-recordings", "punktfunk-captures", "punktfunk-native"]],
+        &["punktfunk-media", "punktfunk-net", "punktfunk-pipeline", "punktfunk-stats"],
+    ),
+    (
         "punktfunk-prometheus",
         &[OTLP, VIDEO, STREAMING, &["axum", "hyper", "tokio", "punktfunk-captures"]],
         &["punktfunk-recordings", "punktfunk-stats"],
