@@ -9,16 +9,10 @@ pub struct Field {
 
 impl Field {
     pub fn new() -> Self {
-        let mut products = vec![[0; 256]; 256];
-        let mut inverses = [0; 256];
-        for a in 0..256 {
-            for b in 0..256 {
-                products[a][b] = long_product(a as u8, b as u8);
-                if products[a][b] == 1 {
-                    inverses[a] = b as u8;
-                }
-            }
-        }
+        let products: Vec<[u8; 256]> =
+            (0..=u8::MAX).map(|a| std::array::from_fn(|b| long_product(a, b as u8))).collect();
+        let one = |row: &[u8; 256]| row.iter().position(|product| *product == 1).unwrap_or_default() as u8;
+        let inverses = std::array::from_fn(|a| one(&products[a]));
         Self { products, inverses }
     }
 
