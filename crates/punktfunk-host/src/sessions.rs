@@ -13,7 +13,7 @@ use punktfunk_native::message::StreamGrant;
 use punktfunk_native::stream::{Stream, StreamConfig, StreamParts};
 use punktfunk_stats::Recorder;
 
-use crate::config::{EncoderConfig, SourceConfig, SourceKind};
+use crate::config::{EncoderConfig, EncoderKind, SourceConfig, SourceKind};
 
 /// Lowest bit rate that is granted.
 const MIN_BITRATE_BPS: u64 = 500_000;
@@ -61,6 +61,16 @@ impl NativeSessions {
     }
 }
 
+fn open_encoder(kind: EncoderKind, mode: VideoMode, bps: u64) -> Result<Box<dyn Encoder>, Refusal> {
+    match kind {
+        EncoderKind::OpenH264 => Ok(Box::new(OpenH264::new(mode, bps).map_err(Refusal::new)?)),
+        #[cfg(feature = "x264")]
+        EncoderKind::X264 => Ok(Box::new(punktfunk_media::X264::new(mode, bps).map_err(Refusal::new)?)),
+        #[cfg(not(feature = "x264"))]
+        EncoderKind::X264 => Err(Refusal::new("this host was built without x264")),
+    }
+}
+
 /// The next even number below: 4:2:0 video has a colour sample for every two pixels.
 fn even(pixels: u32) -> u32 {
     pixels & !1
@@ -73,7 +83,7 @@ impl SessionHandler for NativeSessions {
         let mode = source.mode();
         let max_bps = self.encoder.max_bitrate_kbps.saturating_mul(1000);
         let bitrate_bps = request.bitrate_bps.clamp(MIN_BITRATE_BPS.min(max_bps), max_bps);
-        let encoder = OpenH264::new(mode, bitrate_bps).map_err(Refusal::new)?;
+        let encoder = open_encoder(self.encoder.kind, mode, bitrate_bps)?;
         let socket = UdpSocket::bind(SocketAddr::new(self.bind, 0)).map_err(Refusal::new)?;
         let data_port = socket.local_addr().map_err(Refusal::new)?.port();
 

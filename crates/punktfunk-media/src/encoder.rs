@@ -64,6 +64,17 @@ impl<E: Encoder + ?Sized> Encoder for Box<E> {
     }
 }
 
+impl VideoMode {
+    /// Whether an encoder for this mode can take the picture.
+    pub(crate) fn check_size(self, frame: &RawFrame) -> Result<(), EncodeError> {
+        let (width, height) = (frame.width(), frame.height());
+        if (width, height) == (self.width, self.height) {
+            return Ok(());
+        }
+        Err(EncodeError::WrongSize { expected_width: self.width, expected_height: self.height, width, height })
+    }
+}
+
 /// Why an encoder could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -3,6 +3,8 @@
 //! A [`FrameSource`] fills a [`RawFrame`] once a frame interval; an [`Encoder`] turns it into one H.264 access unit.
 //! Neither keeps time, owns a thread, or knows a network: the loop that drives them does.
 //!
+//! The encoder is [`OpenH264`]; the feature `x264` adds `X264`, on the system's libx264 (GPL).
+//!
 //! Any of them can be slowed on a known schedule ([`Delays`]), so that an instrument that claims to find the slow
 //! stage can be tested against stages that are known to be slow.
 
@@ -18,6 +20,8 @@ mod openh264;
 mod source;
 mod synthetic;
 mod x11;
+#[cfg(feature = "x264")]
+mod x264;
 mod y4m;
 
 pub use delay::{DelaySchedule, DelayStage, DelayedEncoder, DelayedSource, Delays};
@@ -27,4 +31,6 @@ pub use openh264::OpenH264;
 pub use source::{FrameOrigin, FrameSource, SourceError};
 pub use synthetic::Synthetic;
 pub use x11::{OpenX11Error, X11};
+#[cfg(feature = "x264")]
+pub use x264::X264;
 pub use y4m::{HeaderError, OpenY4mError, Y4m};

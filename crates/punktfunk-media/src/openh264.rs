@@ -108,15 +108,7 @@ impl Encoder for OpenH264 {
 
     fn submit(&mut self, frame: &RawFrame) -> Result<(), EncodeError> {
         self.submitted = false;
-        let VideoMode { width, height, .. } = self.mode;
-        if (frame.width(), frame.height()) != (width, height) {
-            return Err(EncodeError::WrongSize {
-                expected_width: width,
-                expected_height: height,
-                width: frame.width(),
-                height: frame.height(),
-            });
-        }
+        self.mode.check_size(frame)?;
         to_i420(frame, &mut self.picture)?;
         self.submitted = true;
         Ok(())

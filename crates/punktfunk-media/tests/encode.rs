@@ -20,9 +20,9 @@ const PPS: u8 = 8;
 const TARGETS: [u64; 3] = [2_000_000, 1_000_000, 3_000_000];
 
 /// A source and an encoder of one mode, run in step.
-struct Path {
+struct Path<E = OpenH264> {
     source: Synthetic,
-    encoder: OpenH264,
+    encoder: E,
     frame: RawFrame,
     encoded: EncodedFrame,
 }
@@ -30,12 +30,14 @@ struct Path {
 impl Path {
     fn new(width: u32, height: u32, fps: u32, bps: u64) -> Self {
         let mode = VideoMode::new(width, height, fps).unwrap();
-        Self {
-            source: Synthetic::new(mode).unwrap(),
-            encoder: OpenH264::new(mode, bps).unwrap(),
-            frame: RawFrame::new(),
-            encoded: EncodedFrame::default(),
-        }
+        Self::with(mode, OpenH264::new(mode, bps).unwrap())
+    }
+}
+
+impl<E: Encoder> Path<E> {
+    fn with(mode: VideoMode, encoder: E) -> Self {
+        let source = Synthetic::new(mode).unwrap();
+        Self { source, encoder, frame: RawFrame::new(), encoded: EncodedFrame::default() }
     }
 
     fn next(&mut self) -> &EncodedFrame {
@@ -127,7 +129,10 @@ fn the_rate_is_met_above_the_highest_frame_rate_that_the_library_knows() {
 
 #[test]
 fn a_decoded_picture_is_close_to_the_one_that_was_encoded() {
-    let mut path = Path::new(640, 360, 60, 8_000_000);
+    assert_close_when_decoded(&mut Path::new(640, 360, 60, 8_000_000));
+}
+
+fn assert_close_when_decoded<E: Encoder>(path: &mut Path<E>) {
     let mut decoder = Decoder::new().unwrap();
     let mut original = RawFrame::new();
     for _ in 0..30 {
@@ -221,4 +226,67 @@ fn bytes_that_are_no_video_are_an_error_and_the_next_idr_decodes() {
     assert!(decoder.decode(&[0, 0, 0, 1, 0x65, 0xff, 0x12, 0x34]).is_err());
     path.encoder.request_idr();
     assert!(decoder.decode(&path.next().data).unwrap().is_some());
+}
+
+#[cfg(feature = "x264")]
+mod x264 {
+    use punktfunk_media::X264;
+
+    use super::*;
+
+    const SEI: u8 = 6;
+
+    fn path(width: u32, height: u32, fps: u32, bps: u64) -> Path<X264> {
+        let mode = VideoMode::new(width, height, fps).unwrap();
+        Path::with(mode, X264::new(mode, bps).unwrap())
+    }
+
+    /// The types of the NAL units but for supplementary information, with which x264 signs a stream.
+    fn types(path: &Path<X264>) -> Vec<u8> {
+        nal_types(&path.encoded.data).into_iter().filter(|kind| *kind != SEI).collect()
+    }
+
+    #[test]
+    fn only_the_first_and_the_requested_picture_are_idr_with_parameter_sets() {
+        let mut path = path(640, 360, 60, 4_000_000);
+        for number in 0..320 {
+            if number == 300 {
+                path.encoder.request_idr();
+            }
+            let idr = path.next().idr;
+            assert_eq!(idr, number == 0 || number == 300, "picture {number}");
+            let expected: &[u8] = if idr { &[SPS, PPS, IDR_SLICE, IDR_SLICE] } else { &[SLICE, SLICE] };
+            assert_eq!(types(&path), expected, "picture {number}");
+        }
+    }
+
+    #[test]
+    fn the_rate_follows_the_target_up_and_down_while_running() {
+        let mut path = path(640, 360, 60, TARGETS[0]);
+        for target in TARGETS {
+            path.encoder.set_bitrate(target).unwrap();
+            path.bits(60);
+            let share = path.bits(60) / target as f64;
+            assert!((0.9..1.1).contains(&share), "{share:.2} of a target of {target} bit/s");
+        }
+    }
+
+    #[test]
+    fn a_decoded_picture_is_close_to_the_one_that_was_encoded() {
+        assert_close_when_decoded(&mut path(640, 360, 60, 8_000_000));
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused_by_name() {
+        let mode = VideoMode::new(320, 180, 60).unwrap();
+        assert!(matches!(X264::new(mode, 0), Err(OpenEncoderError::Bitrate { bps: 0, .. })));
+        assert!(matches!(X264::new(VideoMode { width: 321, ..mode }, 1_000_000), Err(OpenEncoderError::Mode(_))));
+        let mut path = path(320, 180, 60, X264::MIN_BITRATE);
+        path.encoder.set_bitrate(X264::MAX_BITRATE).unwrap();
+        assert!(matches!(path.encoder.set_bitrate(u64::MAX), Err(EncodeError::Bitrate { bps: u64::MAX, .. })));
+        path.frame.reset(PixelFormat::Bgra, 320, 182);
+        assert!(matches!(path.encoder.submit(&path.frame), Err(EncodeError::WrongSize { height: 182, .. })));
+        assert!(matches!(path.encoder.encode(&mut path.encoded), Err(EncodeError::NothingSubmitted)));
+        assert!(path.next().idr, "the encoder goes on after a refused picture");
+    }
 }

@@ -75,6 +75,21 @@ fn three_wrong_pins_are_one_too_many() {
 }
 
 #[test]
+fn a_client_does_not_go_on_asking_for_pins_because_a_host_does() {
+    let host = host_with(|config| config.pairing.attempts = 9);
+    let (pairing, mut typed) = (host.server.pairing(), 0);
+    let paired = pair_at(&host, host.address(), &Identity::generate().unwrap(), |ask| match ask {
+        Ask::Waiting { request } => pairing.approve(&request, Some("123456"), None).ok(),
+        Ask::Pin { .. } => {
+            typed += 1;
+            Some(pin("654321"))
+        }
+    });
+    assert!(matches!(paired, Err(PairError::TooManyPrompts)), "{paired:?}");
+    assert_eq!(typed, 3);
+}
+
+#[test]
 fn a_second_try_may_be_right() {
     let host = host();
     let pairing = host.server.pairing();

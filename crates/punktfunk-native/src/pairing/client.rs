@@ -12,6 +12,9 @@ use crate::control::wire::{MessageReader, MessageWriter, ReadError, WriteError};
 use crate::identity::{Fingerprint, Identity, SERVER_NAME};
 use crate::message::{Hello, VERSION};
 
+/// How often a PIN is typed for one request, as often as a host by default allows.
+const MAX_PROMPTS: u32 = 3;
+
 /// Why a client is not paired.
 #[derive(Debug, thiserror::Error)]
 pub enum PairError {
@@ -30,6 +33,9 @@ pub enum PairError {
     /// The host said no.
     #[error("the host did not pair: {0}")]
     Refused(String),
+    /// The host asks again and again. Whoever stands between learns by each PIN that is typed whether it guessed right.
+    #[error("the host asked for the PIN more than {MAX_PROMPTS} times: ask to be paired anew")]
+    TooManyPrompts,
     /// The user gave no PIN.
     #[error("no PIN was given")]
     NoPin,
@@ -64,6 +70,9 @@ pub enum Ask {
 ///
 /// # Errors
 /// [`PairError`].
+///
+/// # Panics
+/// On a Tokio runtime of a single thread, which `ask` would hold up.
 pub async fn pair(
     host: &str,
     identity: &Identity,
@@ -81,6 +90,7 @@ pub async fn pair(
     let mut reader = MessageReader::new(receive);
     let mut writer = MessageWriter::new(send, std::time::Duration::from_secs(10));
     writer.send(&FromClient::Hello(Hello { version: VERSION, name: name.to_owned() })).await?;
+    let mut prompts = 0;
     let mut exchange = None;
     let mut confirmations = None;
     let paired = loop {
@@ -89,6 +99,10 @@ pub async fn pair(
                 tokio::task::block_in_place(|| ask(Ask::Waiting { request }));
             }
             step @ (FromHost::EnterPin | FromHost::WrongPin { .. }) => {
+                prompts += 1;
+                if prompts > MAX_PROMPTS {
+                    break Err(PairError::TooManyPrompts);
+                }
                 let attempts_left = match step {
                     FromHost::WrongPin { attempts_left } => Some(attempts_left),
                     _ => None,

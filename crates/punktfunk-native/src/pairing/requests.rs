@@ -204,7 +204,7 @@ impl Requests {
             id: id.clone(),
             address,
             fingerprint,
-            name: clean_name(name),
+            name: given_name(name).unwrap_or_else(|| format!("unnamed {:.8}", fingerprint.to_string())),
             since: now,
             expires: now + self.config.expires_after,
             answer: None,
@@ -247,7 +247,7 @@ impl Requests {
             Some(pin) => pin.parse()?,
             None => Pin::random()?,
         };
-        entry.answer = Some(Answer { pin: pin.clone(), name: name.map(clean_name), attempts_left });
+        entry.answer = Some(Answer { pin: pin.clone(), name: name.and_then(given_name), attempts_left });
         entry.expires = now + lifetime;
         Ok(pin)
     }
@@ -309,6 +309,11 @@ impl Requests {
     }
 }
 
+/// What is left of a name once it is cleaned, if anything.
+fn given_name(name: &str) -> Option<String> {
+    Some(clean_name(name)).filter(|name| !name.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,6 +348,15 @@ mod tests {
             approved: false,
         };
         assert_eq!(requests.list(later), [expected]);
+    }
+
+    #[test]
+    fn a_client_without_a_name_is_called_by_its_fingerprint() {
+        let (mut requests, now) = requests();
+        let id = requests.open(now, address(1), fingerprint(1), " \n").unwrap();
+        requests.approve(now, &id, None, Some("")).unwrap();
+        requests.attempt(now, &id).unwrap();
+        assert_eq!(requests.succeed(now, &id).unwrap(), "unnamed 01010101");
     }
 
     #[test]
