@@ -26,15 +26,16 @@ const RULES: &[Rule] = &[
     ("punktfunk-media", &[HTTP, OTLP, OPENTELEMETRY, NETWORK], &[]),
     ("punktfunk-net", &[HTTP, OTLP, OPENTELEMETRY, VIDEO, RUNTIME], &[]),
     ("punktfunk-pipeline", &[HTTP, OTLP, DISK, NETWORK], &["punktfunk-media", "punktfunk-stats"]),
+    ("punktfunk-pairing", &[HTTP, OTLP, OPENTELEMETRY, VIDEO, STREAMING, &["punktfunk-recordings"]], &[]),
     (
         "punktfunk-native",
         &[HTTP, OTLP, &["punktfunk-recordings", "punktfunk-captures", "punktfunk-gamestream"]],
-        &["punktfunk-media", "punktfunk-net", "punktfunk-pipeline", "punktfunk-stats"],
+        &["punktfunk-media", "punktfunk-net", "punktfunk-pairing", "punktfunk-pipeline", "punktfunk-stats"],
     ),
     (
         "punktfunk-gamestream",
         &[OTLP, &["punktfunk-recordings", "punktfunk-captures", "punktfunk-native"]],
-        &["punktfunk-media", "punktfunk-net", "punktfunk-pipeline", "punktfunk-stats"],
+        &["punktfunk-media", "punktfunk-net", "punktfunk-pairing", "punktfunk-pipeline", "punktfunk-stats"],
     ),
     (
         "punktfunk-prometheus",
