@@ -63,4 +63,5 @@ api-checks: setup-test drift ## The document is valid OpenAPI 3.1, and a fuzzer 
 	scripts/fuzz-api
 
 bench: setup-test ## Prints the tables that the README quotes.
-	$(CARGO) bench --locked -p punktfunk-stats -p punktfunk-recordings -p punktfunk-net -p punktfunk-otlp -p punktfunk-prometheus
+	$(CARGO) bench --locked -p punktfunk-stats -p punktfunk-recordings -p punktfunk-net -p punktfunk-gamestream -p punktfunk-otlp \
+	    -p punktfunk-prometheus

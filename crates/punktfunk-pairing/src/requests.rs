@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::identity::Fingerprint;
-use crate::message::clean_name;
-use crate::pairing::pake::{InvalidPin, NoRandomness, Pin};
+use crate::fingerprint::Fingerprint;
+use crate::name::clean_name;
+use crate::pin::{InvalidPin, NoRandomness, Pin};
 
 /// The time over which rates are counted.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -14,6 +14,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Limits of pairing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairingConfig {
+    /// What the ids of requests begin with; default `r`. Paths whose requests are listed together take different ones.
+    pub id_prefix: &'static str,
     /// Requests that may be open at once; default 8.
     pub max_open: usize,
     /// Of these, from one IP address; default 2, so that one neighbour cannot keep the others out.
@@ -31,6 +33,7 @@ pub struct PairingConfig {
 impl Default for PairingConfig {
     fn default() -> Self {
         Self {
+            id_prefix: "r",
             max_open: 8,
             max_open_per_address: 2,
             expires_after: Duration::from_secs(120),
@@ -199,7 +202,7 @@ impl Requests {
         }
         self.entries.retain(|entry| entry.fingerprint != fingerprint);
         self.count += 1;
-        let id = format!("r{}", self.count);
+        let id = format!("{}{}", self.config.id_prefix, self.count);
         self.entries.push(Entry {
             id: id.clone(),
             address,

@@ -12,13 +12,9 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::identity::Fingerprint;
-use crate::message::clean_name;
-use crate::pairing::as_text;
+use crate::fingerprint::{Fingerprint, as_text};
+use crate::name::clean_name;
 use crate::private_file::{self, Existing};
-
-/// Name of the file in the configuration directory.
-pub const CLIENTS_FILE: &str = "clients.json";
 
 /// Version of the file's shape.
 const VERSION: u32 = 1;
@@ -124,12 +120,13 @@ impl ClientStore {
         Self::with(None, Vec::new())
     }
 
-    /// The list kept in the configuration directory `dir`; empty if there is no file yet.
+    /// The list kept in this file of the configuration directory `dir`; empty if there is none yet. Each path has its own:
+    /// who was let in by one has no right on another.
     ///
     /// # Errors
     /// [`StoreError::Read`], [`StoreError::Invalid`].
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let path = dir.join(CLIENTS_FILE);
+    pub fn open(dir: &Path, file: &str) -> Result<Self, StoreError> {
+        let path = dir.join(file);
         let bytes = private_file::read(&path).map_err(|source| StoreError::Read { path: path.clone(), source })?;
         let Some(bytes) = bytes else { return Ok(Self::with(Some(path), Vec::new())) };
         match serde_json::from_slice::<File>(&bytes) {
@@ -207,7 +204,7 @@ impl ClientStore {
     }
 
     /// Counts a connection of a paired client for as long as the result lives. `None`: it is not paired.
-    pub(crate) fn attach(&self, fingerprint: Fingerprint) -> Option<Attachment> {
+    pub fn attach(&self, fingerprint: Fingerprint) -> Option<Attachment> {
         let mut entries = self.0.entries.lock();
         let entry = entries.iter_mut().find(|entry| entry.record.fingerprint == fingerprint)?;
         entry.record.last_seen_unix_ms = Some(unix_ms());
@@ -216,7 +213,7 @@ impl ClientStore {
     }
 
     /// Writes down when clients were seen. That is a courtesy: a failure is logged and no more.
-    pub(crate) fn save_seen(&self) {
+    pub fn save_seen(&self) {
         let _writing = self.0.writing.lock();
         if let Err(error) = self.write(self.records()) {
             tracing::warn!(%error, "when a client was seen last could not be saved");
@@ -256,15 +253,16 @@ impl Entry {
 
 /// A live connection of a paired client.
 #[derive(Debug)]
-pub(crate) struct Attachment {
-    pub(crate) client: PairedClient,
+pub struct Attachment {
+    /// Whose it is.
+    pub client: PairedClient,
     store: ClientStore,
     revoked: watch::Receiver<bool>,
 }
 
 impl Attachment {
     /// Waits until the client is revoked.
-    pub(crate) async fn revoked(&self) {
+    pub async fn revoked(&self) {
         if self.revoked.clone().wait_for(|&revoked| revoked).await.is_err() {
             // The list is gone, and with it every right.
             tracing::debug!("the list of paired clients is gone");
@@ -285,7 +283,7 @@ fn id_of(fingerprint: &Fingerprint) -> String {
     fingerprint.to_string()[..16].to_owned()
 }
 
-pub(super) fn unix_ms() -> u64 {
+fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -296,6 +294,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
+    const FILE: &str = "clients.json";
+
     fn fingerprint(digit: &str) -> Fingerprint {
         digit.repeat(64).parse().unwrap()
     }
@@ -303,27 +303,27 @@ mod tests {
     #[test]
     fn paired_clients_are_remembered_in_a_private_file() {
         let dir = tempfile::tempdir().unwrap();
-        let store = ClientStore::open(dir.path()).unwrap();
+        let store = ClientStore::open(dir.path(), FILE).unwrap();
         store.add(fingerprint("a"), "Den").unwrap();
         store.add(fingerprint("b"), "Attic\u{7}").unwrap();
         store.add(fingerprint("a"), "Living room").unwrap();
-        let again = ClientStore::open(dir.path()).unwrap();
+        let again = ClientStore::open(dir.path(), FILE).unwrap();
         assert_eq!(again.list(), store.list());
         let names: Vec<_> = again.list().into_iter().map(|client| (client.id, client.name)).collect();
         assert_eq!(names, [("a".repeat(16), "Living room".to_owned()), ("b".repeat(16), "Attic".to_owned())]);
-        let mode = fs::metadata(dir.path().join(CLIENTS_FILE)).unwrap().permissions().mode();
+        let mode = fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
     fn a_revoked_client_is_gone_for_good() {
         let dir = tempfile::tempdir().unwrap();
-        let store = ClientStore::open(dir.path()).unwrap();
+        let store = ClientStore::open(dir.path(), FILE).unwrap();
         let id = store.add(fingerprint("a"), "Den").unwrap().id;
         store.revoke(&id).unwrap();
         assert!(matches!(store.revoke(&id), Err(RevokeError::NotFound { .. })));
         assert!(store.attach(fingerprint("a")).is_none());
-        assert_eq!(ClientStore::open(dir.path()).unwrap().list(), []);
+        assert_eq!(ClientStore::open(dir.path(), FILE).unwrap().list(), []);
     }
 
     #[test]
@@ -341,11 +341,11 @@ mod tests {
     #[test]
     fn a_damaged_or_newer_file_is_named_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(CLIENTS_FILE);
+        let path = dir.path().join(FILE);
         for content in ["", "{", "[]", r#"{"version":2,"clients":[]}"#, r#"{"version":1,"clients":[{"name":"x"}]}"#] {
             fs::write(&path, content).unwrap();
-            let error = ClientStore::open(dir.path()).unwrap_err();
-            assert!(matches!(error, StoreError::Invalid { .. }) && error.to_string().contains(CLIENTS_FILE), "{error}");
+            let error = ClientStore::open(dir.path(), FILE).unwrap_err();
+            assert!(matches!(error, StoreError::Invalid { .. }) && error.to_string().contains(FILE), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }
     }
@@ -353,11 +353,11 @@ mod tests {
     #[test]
     fn what_cannot_be_saved_does_not_count() {
         let dir = tempfile::tempdir().unwrap();
-        let store = ClientStore::open(dir.path()).unwrap();
+        let store = ClientStore::open(dir.path(), FILE).unwrap();
         let id = store.add(fingerprint("a"), "Den").unwrap().id;
         // A directory in the file's place cannot be replaced by a file.
-        fs::remove_file(dir.path().join(CLIENTS_FILE)).unwrap();
-        fs::create_dir(dir.path().join(CLIENTS_FILE)).unwrap();
+        fs::remove_file(dir.path().join(FILE)).unwrap();
+        fs::create_dir(dir.path().join(FILE)).unwrap();
         assert!(matches!(store.add(fingerprint("b"), "Attic"), Err(StoreError::Write { .. })));
         assert!(matches!(store.revoke(&id), Err(RevokeError::Store(StoreError::Write { .. }))));
         assert_eq!(store.list().len(), 1);

@@ -4,7 +4,7 @@ use parking_lot::{Condvar, Mutex};
 
 /// The slot.
 #[derive(Debug)]
-pub struct Mailbox<T> {
+pub(crate) struct Mailbox<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
 }
@@ -17,7 +17,7 @@ struct State<T> {
 
 /// What became of a value that was put.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Put<T> {
+pub(crate) enum Put<T> {
     /// The slot was free.
     Stored,
     /// An older value was in it; here it is.
@@ -34,7 +34,7 @@ impl<T> Default for Mailbox<T> {
 
 impl<T> Mailbox<T> {
     /// Puts a value; never waits for the taker. `inherit` lets it take over what is still true of the one it replaces.
-    pub fn put(&self, mut value: T, inherit: impl FnOnce(&T, &mut T)) -> Put<T> {
+    pub(crate) fn put(&self, mut value: T, inherit: impl FnOnce(&T, &mut T)) -> Put<T> {
         let mut state = self.state.lock();
         if state.closed {
             return Put::Closed(value);
@@ -49,7 +49,7 @@ impl<T> Mailbox<T> {
     }
 
     /// Waits for a value and takes it; `None` once the mailbox is closed.
-    pub fn take(&self) -> Option<T> {
+    pub(crate) fn take(&self) -> Option<T> {
         let mut state = self.state.lock();
         while state.slot.is_none() && !state.closed {
             self.filled.wait(&mut state);
@@ -58,7 +58,7 @@ impl<T> Mailbox<T> {
     }
 
     /// Wakes the taker for the last time. A value that is still in the slot is dropped.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
         state.slot = None;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// The schedule `due(k) = start + k / fps`. Ticks that were missed are skipped, the phase is kept.
 #[derive(Debug, Clone)]
-pub struct FrameClock {
+pub(crate) struct FrameClock {
     start: Instant,
     fps: u32,
     tick: u64,
@@ -12,24 +12,24 @@ pub struct FrameClock {
 
 impl FrameClock {
     /// A schedule whose first frame is due at `start`. `fps` of 0 counts as 1.
-    pub fn new(start: Instant, fps: u32) -> Self {
+    pub(crate) fn new(start: Instant, fps: u32) -> Self {
         Self { start, fps: fps.max(1), tick: 0 }
     }
 
     /// When the next frame is due.
-    pub fn due(&self) -> Instant {
+    pub(crate) fn due(&self) -> Instant {
         self.start + self.since_start()
     }
 
     /// When the next frame is due, since the start.
-    pub fn since_start(&self) -> Duration {
+    pub(crate) fn since_start(&self) -> Duration {
         let (seconds, rest) = (self.tick / u64::from(self.fps), self.tick % u64::from(self.fps));
         Duration::from_secs(seconds) + Duration::from_nanos(rest * 1_000_000_000 / u64::from(self.fps))
     }
 
     /// Moves on to the next frame after one was captured by `now`, and returns how many ticks were skipped: those whose
     /// whole interval has passed already. A frame that is merely late is taken at once.
-    pub fn advance(&mut self, now: Instant) -> u64 {
+    pub(crate) fn advance(&mut self, now: Instant) -> u64 {
         let elapsed = now.saturating_duration_since(self.start);
         let current = elapsed.as_nanos() * u128::from(self.fps) / 1_000_000_000;
         let next = self.tick + 1;

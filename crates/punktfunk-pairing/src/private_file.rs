@@ -14,14 +14,15 @@ const MAX_BYTES: u64 = 4 << 20;
 
 /// Whether a file that is there already may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Existing {
+pub enum Existing {
+    /// It may.
     Replace,
     /// Fails with `AlreadyExists`.
     Keep,
 }
 
 /// Writes `bytes` to `path`, durably, mode 0600. The directory is made if need be, mode 0700.
-pub(crate) fn write(path: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
+pub fn write(path: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
     let directory = directory_of(path)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     // A temporary file is made with mode 0600.
@@ -37,7 +38,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8], existing: Existing) -> io::Result
 }
 
 /// Reads `path`; `None` if there is no such file. One that others could read is closed to them.
-pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
