@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`. `make help` lists the rest.
 #
 # Everything is built with the release profile, so that run, lint and tests share one build of the dependencies.
-.PHONY: run test test-cluster soak fmt lint bench openapi help drift docs unit api-checks setup-run setup-test
+.PHONY: run console test test-cluster soak fmt lint bench openapi help drift docs unit api-checks setup-run setup-test
 
 CARGO ?= cargo
 HOST := target/release/punktfunk-host
@@ -11,11 +11,14 @@ WORKSPACE := --workspace --release --locked
 help: ## Lists the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
 
-run: setup-run ## Builds the host and plays the demo: a ten-second capture with a fault in it, and what it says.
+run: setup-run console ## Builds the host and plays the demo: a ten-second capture with a fault in it, and what it says.
 	@$(CARGO) build --release --locked -p punktfunk-host
 	@$(HOST) demo
 
-test: setup-test lint unit docs drift api-checks ## Everything: format, lints, licences, tests, documentation, drift, API checks.
+console: ## Builds what browsers load, if Node is there; the host embeds it.
+	@scripts/console
+
+test: setup-test console lint unit docs drift api-checks ## Everything: format, lints, licences, tests, documentation, drift, API checks.
 	@echo "all checks passed"
 
 test-cluster: setup-test ## The tests against a Thanos cluster of three receivers; its first build is long.

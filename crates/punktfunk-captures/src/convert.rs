@@ -190,7 +190,7 @@ pub(crate) fn provenance<'a>(
         })
         .collect();
     let verified = counts.iter().all(|check| check.samples == check.histogram);
-    Provenance { source: Source::Local, verified: Some(verified), counts, backend: None }
+    Provenance { source: Source::Local, verified: Some(verified), counts, backend: None, imported: None }
 }
 
 /// A session's event as a marker.

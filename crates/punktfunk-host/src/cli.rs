@@ -65,7 +65,7 @@ fn command() -> Command {
     let json =
         Arg::new("json").long("json").global(true).action(ArgAction::SetTrue).help("Print what the API says, as JSON");
     let ctl = ctl::Command::augment_subcommands(Command::new("ctl"))
-        .about("Ask a running host: status, start, stop, watch, recordings, pair")
+        .about("Ask a running host: status, start, stop, watch, recordings, pair, console")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(json);

@@ -35,7 +35,7 @@ impl RequestCounts {
 ///
 /// Prometheus text exposition format; the catalogue of the names: `punktfunk-host metrics`.
 #[utoipa::path(
-    get, path = "/metrics", operation_id = "metrics", tag = "host", security(("operator" = []), ("reader" = [])),
+    get, path = "/metrics", operation_id = "metrics", tag = "host", security(("operator" = []), ("reader" = []), ("session" = [])),
     responses((status = 200, description = "All series", body = String, content_type = "text/plain",
         example = "# TYPE punktfunk_capture_active gauge\npunktfunk_capture_active 0\n"))
 )]

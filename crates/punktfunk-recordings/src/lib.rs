@@ -5,6 +5,7 @@
 //! - [`verdict`]: which stage is at fault, in one sentence with its evidence. All thresholds stand there.
 //! - [`store`]: the directory of recordings. Writes are atomic and durable, one host owns the directory, and a file that
 //!   cannot be read is listed with its reason. [`journal`] keeps a running capture safe from a killed host.
+//! - [`import`]: a recording from elsewhere, checked before it becomes a file.
 //! - [`export`]: CSV of samples and of kept frames.
 //!
 //! Every call blocks on the disk; there is no async here, no HTTP and no OpenTelemetry. Which stage a single late frame is
@@ -15,6 +16,7 @@
 pub mod export;
 pub mod histogram;
 pub mod id;
+pub mod import;
 pub mod journal;
 pub mod listing;
 pub mod schema;
@@ -29,6 +31,7 @@ mod head;
 pub use head::Unreadable;
 pub use histogram::SparseHistogram;
 pub use id::{InvalidId, RecordingId};
+pub use import::ImportError;
 pub use journal::{Journal, JournalEntry, JournalError, RecoverError, Recovered};
 pub use listing::{InvalidRevision, ListError, ListQuery, Listed, Listing, MAX_BYTES, Revision};
 pub use schema::*;

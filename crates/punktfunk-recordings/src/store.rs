@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::fs::{TEMPORARY, private_dir, private_file, remove, replace};
 use crate::head::{self, Unreadable};
 use crate::id::RecordingId;
+use crate::import::ImportError;
 use crate::journal::{Journal, JournalError, Recovered};
 use crate::listing::{Cache, ListError, ListQuery, Listed, Listing, MAX_BYTES, Revision, id_of, name_of, scan};
 use crate::schema::{Capture, CaptureMeta};
@@ -148,8 +149,12 @@ impl Store {
     /// Gives the id of a capture that starts now, different from every other one in this directory, on its way to it, or
     /// left over in a journal.
     pub fn new_id(&self, started_unix_ms: u64, resolution: Option<(u32, u32)>) -> RecordingId {
+        self.reserve(RecordingId::new(started_unix_ms, resolution))
+    }
+
+    /// This id if it is free, or else the first free one made of it.
+    fn reserve(&self, first: RecordingId) -> RecordingId {
         let mut reserved = lock(&self.0.reserved);
-        let first = RecordingId::new(started_unix_ms, resolution);
         let others = (2..=u32::MAX).map(|n| first.with_suffix(n));
         let taken = |id: &RecordingId| {
             // A file that cannot be looked at may exist.
@@ -180,6 +185,17 @@ impl Store {
         let revision = write(&path, &[&bytes]).map_err(|source| SaveError::Io { path, source })?;
         self.make_room(&capture.meta.id);
         Ok(revision)
+    }
+
+    /// Takes in a recording from elsewhere, under its own id or, if that is taken, one made of it. `now_unix_ms`: the time.
+    ///
+    /// # Errors
+    /// [`ImportError`] says what is wrong with it, or that it could not be written. No other recording is touched.
+    pub fn import(&self, bytes: &[u8], now_unix_ms: u64) -> Result<Updated, ImportError> {
+        let mut capture = crate::import::read(bytes, now_unix_ms)?;
+        capture.meta.id = self.reserve(capture.meta.id.with_room());
+        let revision = self.save(&capture)?;
+        Ok(Updated { meta: capture.meta, revision })
     }
 
     /// Lists a page, newest first. Reads only the heads of files that it has not read before.
@@ -313,7 +329,9 @@ impl Store {
         if expected.is_some_and(|expected| *expected != current) {
             return Err(DeleteError::Conflict { current });
         }
-        remove(&path).map_err(error)
+        remove(&path).map_err(error)?;
+        lock(&self.0.reserved).remove(id);
+        Ok(())
     }
 
     /// Counts recordings and bytes without opening a file.

@@ -1,6 +1,7 @@
 //! `punktfunk-host ctl`: the management API from a terminal. It draws what the API says and computes nothing.
 
 mod client;
+mod console;
 
 use std::path::PathBuf;
 
@@ -41,6 +42,12 @@ pub enum Command {
     Clients(Clients),
     /// Sessions that stream now
     Sessions,
+    /// A link that signs one browser in to the console, once
+    Console {
+        /// Also as a QR code, for a phone
+        #[arg(long)]
+        qr: bool,
+    },
 }
 
 /// How to start.
@@ -226,6 +233,11 @@ async fn ask(client: &Client, command: Command) -> Result<(Answer, String), CtlE
         Command::Sessions => {
             let answer = client.get("sessions").await?;
             let text = sessions(&answer.parse()?);
+            (answer, text)
+        }
+        Command::Console { qr } => {
+            let answer = client.post("auth/links", &json!({})).await?;
+            let text = console::text(&answer.parse()?, qr)?;
             (answer, text)
         }
         Command::Watch | Command::Recordings(Recordings::Export { .. }) => {
