@@ -125,8 +125,7 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             let json = matches.get_flag("json");
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
-            runtime.block_on(ctl::run(asked, &config, &directory, json))?;
-            Ok(ExitCode::SUCCESS)
+            Ok(runtime.block_on(ctl::run(asked, &config, &directory, json))?)
         }
         "demo" => {
             let (config, directory) = configuration(matches)?;

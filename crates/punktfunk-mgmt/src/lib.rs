@@ -31,6 +31,7 @@ mod hosts;
 mod limits;
 mod metrics;
 mod openapi;
+mod openmetrics;
 mod pairing;
 mod routes;
 mod served;

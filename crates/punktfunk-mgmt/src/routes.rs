@@ -16,10 +16,12 @@ use crate::state::{App, AppState};
 mod auth;
 mod captures;
 mod clients;
+mod compare;
 mod download;
 mod host;
 mod import;
 mod recordings;
+mod report;
 mod stream;
 
 /// Where the API begins.
@@ -44,8 +46,14 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
             recordings::stats_recording_delete
         ))
         .routes(routes!(recordings::stats_recording_snapshot))
+        .routes(routes!(compare::stats_compare))
+        .routes(routes!(compare::stats_baseline_get, compare::stats_baseline_set, compare::stats_baseline_delete))
+        .routes(routes!(compare::stats_recording_check))
         .routes(routes!(download::stats_recording_summary))
         .routes(routes!(download::stats_recording_csv))
+        .routes(routes!(report::stats_recording_openmetrics))
+        .routes(routes!(report::stats_recording_report))
+        .routes(routes!(report::stats_compare_report))
         .routes(routes!(auth::auth_session_create, auth::auth_session_get, auth::auth_session_delete))
         .routes(routes!(auth::auth_link_create))
         .routes(routes!(clients::pair_requests_list, clients::pair))

@@ -93,7 +93,13 @@ fn check(capture: &Capture) -> Result<(), String> {
         time(session.joined_ms)?;
         session.left_ms.map_or(Ok(()), time)?;
     }
+    let declared = meta.sessions.iter().flat_map(|session| &session.stages).map(|stage| stage.name.as_str());
+    let stages: HashSet<&str> = declared.chain(["queue"]).collect();
+    at_most("stages", stages.len(), MAX_STAGES)?;
     for sample in samples {
+        if sample.stages.iter().any(|stage| !stages.contains(stage.name.as_str())) {
+            return Err("a sample has a stage that no session has".into());
+        }
         if !ids.contains(sample.session_id.as_str()) {
             return Err("a sample belongs to no session of the recording".into());
         }

@@ -27,6 +27,9 @@ pub use error::{DeleteError, GetError, OpenError, SaveError, UpdateError};
 /// Name of the file that the host holds a lock on.
 const LOCK: &str = ".lock";
 
+/// Name of the file that holds the baseline's id. Hidden, so no listing takes it for a recording.
+const BASELINE: &str = ".baseline";
+
 /// Largest metadata that an edit may leave, bytes: well within the head that a listing reads.
 const MAX_PATCHED: usize = 512 << 10;
 
@@ -332,6 +335,37 @@ impl Store {
         remove(&path).map_err(error)?;
         lock(&self.0.reserved).remove(id);
         Ok(())
+    }
+
+    /// The recording that others are held against, if one is pinned and still there.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn baseline(&self) -> io::Result<Option<RecordingId>> {
+        let text = match fs::read_to_string(self.0.dir.join(BASELINE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text?,
+        };
+        // Somebody may have written into it, or deleted the recording.
+        Ok(text.trim().parse().ok().filter(|id| self.path_of(id).exists()))
+    }
+
+    /// Pins the recording that others are held against, or none.
+    ///
+    /// # Errors
+    /// [`GetError::NotFound`] if there is no such recording; otherwise what the system says.
+    pub fn set_baseline(&self, id: Option<&RecordingId>) -> Result<(), GetError> {
+        let path = self.0.dir.join(BASELINE);
+        let _writing = lock(&self.0.writing);
+        let failed = |source| GetError::Io { path: path.clone(), source };
+        match id {
+            Some(id) if !self.path_of(id).is_file() => Err(GetError::NotFound { id: id.clone() }),
+            Some(id) => replace(&path, &[id.as_str().as_bytes(), b"\n"], None).map(drop).map_err(failed),
+            None => match remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+                _ => Ok(()),
+            },
+        }
     }
 
     /// Counts recordings and bytes without opening a file.
