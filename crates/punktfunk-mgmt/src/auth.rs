@@ -1,7 +1,8 @@
 //! Who asks: a bearer token, checked before anything else of a request is looked at.
 //!
 //! `GET /api/v1/health` is the one route without a token, so that a supervisor needs no secret to see that the host is up;
-//! it tells nothing else. The read-only token opens `/metrics`; everything else, unknown routes too, needs the operator's.
+//! it tells nothing else. The read-only token opens `/metrics` and remote read; everything else, unknown routes too, needs the
+//! operator's. Remote read takes the read-only token alone: Prometheus' configuration is no place for the operator's.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -18,6 +19,9 @@ const PUBLIC: &str = "/api/v1/health";
 /// What the read-only token opens.
 const READABLE: &str = "/metrics";
 
+/// What only the read-only token opens, by POST.
+const REMOTE_READ: &str = "/api/v1/read";
+
 /// Lets requests pass whose token opens what they ask for.
 pub(crate) async fn authenticate(State(app): State<App>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -26,11 +30,17 @@ pub(crate) async fn authenticate(State(app): State<App>, request: Request, next:
         return next.run(request).await;
     }
     match bearer(request.headers()).and_then(|token| app.tokens.role(token)) {
+        Some(Role::Operator) if path == REMOTE_READ && *request.method() == Method::POST => ApiError::new(
+            StatusCode::FORBIDDEN,
+            "remote read is opened by the token in `read-token`, not by the operator's",
+        )
+        .into_response(),
         Some(Role::Operator) => next.run(request).await,
         Some(Role::Reader) if reads && path == READABLE => next.run(request).await,
+        Some(Role::Reader) if path == REMOTE_READ => next.run(request).await,
         Some(Role::Reader) => {
-            ApiError::new(StatusCode::FORBIDDEN, "the read-only token opens `/metrics`: use the operator's")
-                .into_response()
+            let message = "the read-only token opens `/metrics` and remote read: use the operator's";
+            ApiError::new(StatusCode::FORBIDDEN, message).into_response()
         }
         None => unauthorized().into_response(),
     }

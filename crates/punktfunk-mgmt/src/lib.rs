@@ -11,8 +11,8 @@
 //!
 //! What a caller may ask and what it hears when it may not:
 //!
-//! - `GET /api/v1/health` needs no token and says nothing else. The read-only token opens `/metrics`, so that a scraper holds
-//!   no secret that opens more. Everything else is the operator's.
+//! - `GET /api/v1/health` needs no token and says nothing else. The read-only token opens `/metrics` and remote read, so
+//!   that Prometheus holds no secret that opens more. Everything else is the operator's.
 //! - Every refusal is `{"error": "<message>"}`. The one exception is what is not HTTP, or has a head over 64 KiB: hyper
 //!   answers 400 or 431 without a body and closes, before there is a request.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]

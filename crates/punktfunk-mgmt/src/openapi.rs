@@ -13,7 +13,7 @@ use utoipa::openapi::{
 const REFUSALS: [(&str, &str, &str); 12] = [
     ("400", "BadRequest", "The request is malformed: its query, a header, or its JSON"),
     ("401", "Unauthorized", "No valid token was sent"),
-    ("403", "Forbidden", "The token opens `/metrics` only"),
+    ("403", "Forbidden", "The token opens `/metrics` and remote read only"),
     ("404", "NotFound", "There is nothing of this id"),
     ("408", "Timeout", "The body took too long to arrive"),
     ("413", "TooLarge", "The body is larger than 128 KiB"),
@@ -33,7 +33,7 @@ pub(crate) fn frame() -> OpenApi {
         .description(Some(
             "Arms performance captures of a game-streaming host, shows them live, and keeps them as recordings.\n\n\
              Every request but `GET /api/v1/health` carries a bearer token from the host's configuration directory: \
-             `mgmt-token` for everything, `read-token` for `/metrics`. Whatever is not a success has the body \
+             `mgmt-token` for everything, `read-token` for `/metrics` and remote read. Whatever is not a success has the body \
              `{\"error\": \"<message>\"}`. Durations end in their unit (`_us`, `_ms`, `_s`); a figure that cannot be \
              measured is `null`, never 0.",
         ))
@@ -46,7 +46,7 @@ pub(crate) fn frame() -> OpenApi {
     };
     let mut components = ComponentsBuilder::new()
         .security_scheme("operator", scheme("The token in `mgmt-token`: everything"))
-        .security_scheme("reader", scheme("The token in `read-token`: `/metrics`"))
+        .security_scheme("reader", scheme("The token in `read-token`: `/metrics` and remote read"))
         .schema_from::<crate::ErrorBody>();
     for (_, name, when) in REFUSALS {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();

@@ -18,6 +18,7 @@ mod clients;
 mod download;
 mod host;
 mod recordings;
+mod remote_read;
 mod stream;
 
 /// Where the API begins.
@@ -41,6 +42,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(recordings::stats_recording_snapshot))
         .routes(routes!(download::stats_recording_summary))
         .routes(routes!(download::stats_recording_csv))
+        .routes(routes!(remote_read::remote_read))
         .routes(routes!(clients::pair_requests_list, clients::pair))
         .routes(routes!(clients::clients_list))
         .routes(routes!(clients::client_revoke))

@@ -48,12 +48,22 @@ pub(crate) struct Inner {
     parts: AppState,
     /// One permit an open event stream.
     pub(crate) streams: Arc<Semaphore>,
+    /// One permit a remote read under way.
+    reads: Arc<Semaphore>,
 }
+
+/// Remote reads at a time: each may need some hundred megabytes, and the processor belongs to the stream. Others wait.
+const READS: usize = 2;
 
 impl App {
     pub(crate) fn new(parts: AppState) -> Self {
         let streams = Arc::new(Semaphore::new(parts.limits.streams));
-        Self(Arc::new(Inner { parts, streams }))
+        Self(Arc::new(Inner { parts, streams, reads: Arc::new(Semaphore::new(READS)) }))
+    }
+
+    /// One permit a remote read under way.
+    pub(crate) fn reads(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.reads)
     }
 
     /// One permit an open event stream.
