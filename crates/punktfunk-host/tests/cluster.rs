@@ -23,8 +23,7 @@ fn a_cluster_that_loses_a_node_while_a_capture_runs_verifies_the_recording() {
     let mut client = host.probe(theirs.path(), &arguments).stderr(Stdio::null()).spawn().unwrap();
     host.until(&["sessions"], |sessions| sessions.as_array().unwrap().len() == 1);
     host.json(&["start"]);
-    let until_samples =
-        |samples| host.until(&["status"], |status| status["sample_count"].as_u64().unwrap() >= samples);
+    let until_samples = |samples| host.until(&["status"], |status| status["sample_count"].as_u64().unwrap() >= samples);
     until_samples(4);
     thanos.kill(1);
     until_samples(9);

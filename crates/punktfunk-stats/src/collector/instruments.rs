@@ -116,8 +116,9 @@ impl Instruments {
         instruments
     }
 
-    /// Binds everything that a session can record. Every series starts at zero here.
-    pub(super) fn bind(&mut self, session_id: &str, spec: &SessionSpec) -> SessionInstruments {
+    /// Binds everything that a session can record. Every series starts at zero here. `target`: host duration above which a
+    /// frame is late.
+    pub(super) fn bind(&mut self, session_id: &str, spec: &SessionSpec, target: Duration) -> SessionInstruments {
         let base = vec![
             KeyValue::new(attribute::HOST_ID, self.host_id.clone()),
             KeyValue::new(attribute::CAPTURE_ID, self.capture_id.clone()),
@@ -150,6 +151,12 @@ impl Instruments {
         ]);
         let description = [base.clone(), description].concat();
         self.gauge(&catalogue::SESSION_INFO).record(1.0, &description);
+        self.gauge(&catalogue::SESSION_FRAME_BUDGET).record(1.0 / f64::from(info.fps), &base);
+        self.gauge(&catalogue::SESSION_LATENCY_TARGET).record(target.as_secs_f64(), &base);
+        let stage_budget = self.gauge(&catalogue::SESSION_STAGE_BUDGET);
+        for stage in spec.stages.as_slice() {
+            stage_budget.record(target.as_secs_f64() * stage.share, &with(attribute::STAGE, stage.name));
+        }
         SessionInstruments {
             stages: names.iter().map(|&name| stage_duration.bind(&with(attribute::STAGE, name))).collect(),
             queue: stage_duration.bind(&with(attribute::STAGE, "queue")),
