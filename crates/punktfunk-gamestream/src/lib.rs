@@ -4,5 +4,9 @@
 //! recordings or the management API.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
+pub mod certificate;
+pub mod identity;
 pub mod stream;
 pub mod video;
+
+mod hex;
