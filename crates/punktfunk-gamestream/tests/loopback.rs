@@ -8,6 +8,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use punktfunk_gamestream::stream::{EndReason, Stream, StreamConfig, StreamError};
+use punktfunk_gamestream::video::FecStatus;
 use punktfunk_media::Delays;
 use punktfunk_stats::{CaptureEvent, SessionEvent};
 use support::client::VideoClient;
@@ -95,6 +96,46 @@ fn without_parity_each_lost_packet_costs_a_frame_and_an_idr_mends_it() {
     let client = survives(bare, 0.01, 15);
     let tally = client.tally();
     assert!(tally.frames_lost > 0 && tally.idrs > 1 && tally.recovered == 0, "{tally:?}");
+}
+
+#[test]
+fn a_report_of_a_lost_frame_brings_an_idr_without_a_request_and_a_burst_is_marked() {
+    let recorder = recorder();
+    let host = host(&recorder, Delays::none());
+    let events = arm(&recorder);
+    let mut client = VideoClient::new(&config(), 0.0, 0);
+    let stream = start(&host, config(), client.address());
+    client.receive_until(&stream, |client| client.tally().frames >= 10);
+    let lost = FecStatus {
+        frame: client.tally().frames as u32,
+        highest_received: 90,
+        next_contiguous: 60,
+        missing: 30,
+        data: 80,
+        parity: 16,
+        data_received: 45,
+        parity_received: 16,
+        percent: 20,
+        block: 0,
+        blocks: 1,
+    };
+    stream.fec_status(lost);
+    // The request for the same frame, and a report on one from before the IDR, bring no second one.
+    stream.request_idr();
+    client.receive_until(&stream, |client| client.tally().idrs == 2);
+    stream.fec_status(FecStatus { frame: lost.frame - 1, missing: 0, ..lost });
+    let until = client.tally().frames + 20;
+    client.receive_until(&stream, |client| client.tally().frames >= until);
+    assert_eq!(client.tally().idrs, 2);
+    recorder.disarm();
+    let (windows, others, _) = finish(&events);
+    let marked: Vec<_> = others
+        .iter()
+        .filter_map(|event| if let CaptureEvent::Event { event, .. } = event { Some(*event) } else { None })
+        .collect();
+    assert_eq!(marked, [SessionEvent::LossBurst { packets: 30 }, SessionEvent::IdrRequested]);
+    assert_eq!(sum(&windows, |window| window.packets_lost), 30);
+    assert_eq!((sum(&windows, |window| window.fec_recovered), sum(&windows, |window| window.idr_requests)), (0, 1));
 }
 
 #[test]

@@ -148,6 +148,11 @@ impl ClientStore {
         self.0.entries.lock().iter().map(Entry::client).collect()
     }
 
+    /// Whether a client is let in.
+    pub fn contains(&self, fingerprint: Fingerprint) -> bool {
+        self.0.entries.lock().iter().any(|entry| entry.record.fingerprint == fingerprint)
+    }
+
     /// Lets a client in from now on. One that is paired already keeps its place and gets the new name. Writes to the disk.
     ///
     /// # Errors

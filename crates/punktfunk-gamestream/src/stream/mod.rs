@@ -139,7 +139,8 @@ pub struct StreamConfig {
     pub min_fec_packets: u32,
     /// Parity in percent of a block's data; 20 is usual. More repairs more and costs as much more of the line; 0 is none.
     pub fec_percent: u32,
-    /// The key of the video, if the client wants it encrypted.
+    /// The key of the video, if the client wants it encrypted. It serves one stream and no other: the nonces of each begin
+    /// anew.
     pub video_key: Option<VideoKey>,
     /// The client as it was named at pairing.
     pub client: String,

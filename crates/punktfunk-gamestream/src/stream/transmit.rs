@@ -21,7 +21,7 @@ use crate::video::{FrameHead, FrameKind, Packetizer, VideoPackets};
 pub(super) struct Line {
     /// Where frames go.
     pub(super) peer: Mutex<SocketAddr>,
-    /// The newest IDR that was sent; 0 before the first. Relaxed: a fact on its own.
+    /// The newest IDR on its way; 0 before the first. Relaxed: a fact on its own.
     pub(super) last_idr: AtomicU32,
 }
 
@@ -61,6 +61,10 @@ impl Transmit for Transmitter {
         })?;
         frame.trace.advance(PACKETIZE);
         self.hold_ups.hold_up(DelayStage::Sender, frame.number);
+        // Before it is sent: what a client says after it arrived finds it here. If it cannot be sent, another is asked for.
+        if frame.encoded.idr {
+            self.line.last_idr.store(index, Ordering::Relaxed);
+        }
         let peer = *self.line.peer.lock();
         let plan = self.pace.plan(Instant::now(), self.interval, packets.count());
         let whole = PacedFrame { datagrams: packets.datagrams, size: packets.size, spare: packets.spare };
@@ -73,9 +77,6 @@ impl Transmit for Transmitter {
             return Err(DropReason::SendFailed);
         }
         frame.trace.leave(SEND);
-        if frame.encoded.idr {
-            self.line.last_idr.store(index, Ordering::Relaxed);
-        }
         Ok(frame_info(frame, &packets, outcome.refused))
     }
 }
