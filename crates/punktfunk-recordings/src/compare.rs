@@ -1,14 +1,14 @@
 //! Two recordings held against each other: what differs, by how much, and whether that is more than noise.
 //!
 //! How noise is told from change. Seconds of one run resemble their neighbours, so a run is cut into blocks of time that are
-//! long against that, and the scatter between blocks says where each of its figures may lie at 99.9 % ([`blocks`]). The
+//! long against that, and the scatter between blocks says where each of its figures may lie at 99.9 % (`blocks`). The
 //! intervals of two runs are joined to one around their difference (Zou and Donner, Statistics in Medicine 27, 2008: it holds
 //! for intervals that are not symmetric, as those of percentiles). A difference counts as change if it is
 //!
 //! - beyond chance: that interval does not hold 0, and
-//! - large enough to matter: [`MIN_RELATIVE`] and, by its unit, [`MIN_US`], [`MIN_SHARE`] or [`MIN_RATE`].
+//! - large enough to matter: [`MIN_RELATIVE`] and, by its unit, `MIN_US`, `MIN_SHARE` or `MIN_RATE`.
 //!
-//! Everything else is noise, and a run too short to tell ([`MIN_BLOCKS`]) says so. Nothing is drawn at random: the same
+//! Everything else is noise, and a run too short to tell (`MIN_BLOCKS`) says so. Nothing is drawn at random: the same
 //! recordings give the same answer.
 
 use std::fmt::Write as _;
@@ -161,7 +161,7 @@ pub struct FigureDifference {
 
 impl FigureDifference {
     /// How much worse it is, relative to the baseline, if chance does not explain that and, of a duration, it is more than
-    /// [`MIN_US`]; of shares the points themselves.
+    /// `MIN_US`; of shares the points themselves.
     pub fn regression(&self) -> Option<f64> {
         let more_is_better = self.unit == FigureUnit::PerSecond;
         let worse = if more_is_better { -self.difference } else { self.difference };

@@ -43,8 +43,13 @@ pub(super) struct Graph<'a> {
     pub(super) marks: Vec<u64>,
 }
 
-/// Values by column of the drawing.
-type Columns = Vec<Option<f64>>;
+/// Values at equal distances of time, the first one at `first` ms.
+struct Columns {
+    first: u64,
+    values: Values,
+}
+
+type Values = Vec<Option<f64>>;
 
 impl Graph<'_> {
     pub(super) fn draw(&self) -> Markup {
@@ -53,23 +58,23 @@ impl Graph<'_> {
         if end == 0 {
             return html! { figure { figcaption { (self.title) ": nothing was measured" } } };
         }
-        let windows = all().map(|line| line.points.len() as u64).max().unwrap_or(1).max(1);
-        // No more columns than windows, so that a steady run has no false gaps.
-        let columns = COLUMNS.min(windows);
-        let lines: Vec<Columns> = self.lines.iter().map(|line| line.columns(end, columns)).collect();
-        let mut below: Columns = vec![Some(0.0); columns as usize];
+        let width = all().map(Line::step).max().unwrap_or(1).max(end.div_ceil(COLUMNS)).max(1);
+        let lines: Vec<Columns> = self.lines.iter().map(|line| line.columns(width)).collect();
+        // All areas are of one session, so they have their values at the same times.
+        let areas: Vec<Columns> = self.areas.iter().map(|area| area.columns(width)).collect();
+        let mut below: Values = vec![Some(0.0); areas.first().map_or(0, |area| area.values.len())];
         let mut stack = Vec::new();
-        for area in &self.areas {
-            let own = area.columns(end, columns);
-            let above: Columns = below.iter().zip(&own).map(|(a, b)| Some((*a)? + (*b)?)).collect();
-            stack.push((below, above.clone()));
+        for area in &areas {
+            let above: Values = below.iter().zip(&area.values).map(|(a, b)| Some((*a)? + (*b)?)).collect();
+            stack.push((area.first, below, above.clone()));
             below = above;
         }
-        let values = stack.iter().flat_map(|(_, above)| above).chain(lines.iter().flatten()).flatten();
+        let values =
+            stack.iter().flat_map(|(_, _, above)| above).chain(lines.iter().flat_map(|line| &line.values)).flatten();
         let highest = values.copied().fold(self.limit.unwrap_or(0.0), f64::max);
         let top = nice(highest);
-        let x = |column: usize| LEFT + (WIDTH - LEFT) * (column as f64 + 0.5) / columns as f64;
         let at = |ms: u64| LEFT + (WIDTH - LEFT) * ms as f64 / end as f64;
+        let x = |first: u64| move |column: usize| at((first + column as u64 * width).min(end));
         let y = |value: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - value / top);
         let tick = |part: u32| top * f64::from(part) / 4.0;
         html! {
@@ -88,11 +93,11 @@ impl Graph<'_> {
                             (clock(end * part / 4))
                         }
                     }
-                    @for (area, (below, above)) in self.areas.iter().zip(&stack) {
-                        path class={ "a a" (area.class()) } d=(filled(below, above, &x, &y)) {}
+                    @for (area, (first, below, above)) in self.areas.iter().zip(&stack) {
+                        path class={ "a a" (area.class()) } d=(filled(below, above, &x(*first), &y)) {}
                     }
                     @for (line, values) in self.lines.iter().zip(&lines) {
-                        path class={ "s s" (line.class()) } d=(stroked(values, &x, &y)) {}
+                        path class={ "s s" (line.class()) } d=(stroked(&values.values, &x(values.first), &y)) {}
                     }
                     @if let Some(limit) = self.limit { line.limit x1=(LEFT) x2=(WIDTH) y1=(y(limit)) y2=(y(limit)) {} }
                     @for ms in self.marks.iter().filter(|ms| **ms <= end).take(MARKS) { line.mark x1=(at(*ms)) x2=(at(*ms)) y1=(TOP) y2=(HEIGHT - BOTTOM) {} }
@@ -107,21 +112,29 @@ impl Line {
         if self.hue == INK { INK } else { self.hue % HUES }
     }
 
-    /// The largest value of each column.
-    fn columns(&self, end: u64, columns: u64) -> Columns {
-        let mut values: Columns = vec![None; columns as usize];
+    /// The usual distance of two points, ms.
+    fn step(&self) -> u64 {
+        let mut steps: Vec<u64> = self.points.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].0)).collect();
+        steps.sort_unstable();
+        steps.get(steps.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// The largest value of each column. Points stand nearest to the middle of theirs: one that comes a little early or late
+    /// leaves no gap beside it.
+    fn columns(&self, width: u64) -> Columns {
+        let first = self.points.first().map_or(0, |(t, _)| *t);
+        let column = |t: u64| ((t.saturating_sub(first) + width / 2) / width) as usize;
+        let mut values: Values = vec![None; self.points.last().map_or(0, |(t, _)| column(*t) + 1)];
         for (t, value) in &self.points {
-            // A window lies before its end.
-            let column = u128::from(t.saturating_sub(1)) * u128::from(columns) / u128::from(end);
-            let place = &mut values[(column as usize).min(columns as usize - 1)];
+            let place = &mut values[column(*t)];
             *place = [*place, *value].into_iter().flatten().reduce(f64::max);
         }
-        values
+        Columns { first, values }
     }
 }
 
 /// Ranges of columns that have a value.
-fn runs(values: &Columns) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+fn runs(values: &Values) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
     let mut from = 0;
     std::iter::from_fn(move || {
         let start = from + values[from..].iter().position(Option::is_some)?;
@@ -132,7 +145,7 @@ fn runs(values: &Columns) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
 }
 
 /// Writing to a String cannot fail, so what it says is not looked at.
-fn stroked(values: &Columns, x: &dyn Fn(usize) -> f64, y: &dyn Fn(f64) -> f64) -> String {
+fn stroked(values: &Values, x: &dyn Fn(usize) -> f64, y: &dyn Fn(f64) -> f64) -> String {
     let mut d = String::new();
     for run in runs(values) {
         for (at, column) in run.clone().enumerate() {
@@ -147,7 +160,7 @@ fn stroked(values: &Columns, x: &dyn Fn(usize) -> f64, y: &dyn Fn(f64) -> f64) -
     d
 }
 
-fn filled(below: &Columns, above: &Columns, x: &dyn Fn(usize) -> f64, y: &dyn Fn(f64) -> f64) -> String {
+fn filled(below: &Values, above: &Values, x: &dyn Fn(usize) -> f64, y: &dyn Fn(f64) -> f64) -> String {
     let mut d = String::new();
     for run in runs(above) {
         for (at, column) in run.clone().enumerate() {
@@ -198,6 +211,22 @@ mod tests {
         let d = stroked(&values, &|column| column as f64, &|value| value);
         assert_eq!(d, "M0.0 1.0L1.0 2.0M3.0 3.0h2");
         assert_eq!(runs(&vec![None, None]).count(), 0);
+    }
+
+    #[test]
+    fn a_steady_run_has_no_gap_and_a_missing_second_is_one() {
+        let line = |times: &[u64]| {
+            let points = times.iter().map(|t| (*t, Some(1.0))).collect();
+            Line { name: String::new(), hue: 0, points }
+        };
+        // A short first and last window, and windows that end a millisecond early or late.
+        let steady = line(&[730, 1730, 2731, 3730, 4729, 5730, 6000]);
+        assert_eq!(steady.step(), 1000);
+        assert_eq!(runs(&steady.columns(1000).values).count(), 1);
+        assert_eq!(runs(&line(&[1000, 2000, 4000, 5000]).columns(1000).values).count(), 2);
+        let long = line(&(1..=10_800).map(|second| second * 1000).collect::<Vec<_>>());
+        let columns = long.columns(10_800_000_u64.div_ceil(COLUMNS));
+        assert!(columns.values.len() <= COLUMNS as usize + 1 && runs(&columns.values).count() == 1);
     }
 
     #[test]
