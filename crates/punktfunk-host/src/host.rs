@@ -1,6 +1,6 @@
 //! The wiring: recorder, recordings, capture service, native path and management API, from start to a clean end.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use punktfunk_captures::{CaptureService, StopError};
 use punktfunk_mgmt::{
-    AppState, RequestCounts, RequestLimits, ServeError, ServerConfig, Shutdown, TlsError, TokenError, Tokens,
+    AppState, RequestCounts, RequestLimits, ServeError, ServerConfig, Shutdown, SignIn, TlsError, TokenError, Tokens,
 };
 use punktfunk_native::control::{BindError, ControlConfig, ControlServer, SessionHandler};
 use punktfunk_native::identity::{Identity, IdentityError};
@@ -103,6 +103,7 @@ pub struct Host {
     pub identity: Identity,
     control: ControlServer,
     management: punktfunk_mgmt::Running,
+    sign_in: SignIn,
     exporter: Option<Arc<Exporter>>,
     shutdown: Shutdown,
 }
@@ -151,10 +152,12 @@ impl Host {
         let tokens = Tokens::load_or_create(directory)?;
         let shutdown = Shutdown::default();
         let requests = RequestCounts::default();
+        let sign_in = SignIn::default();
         let router = punktfunk_mgmt::router(AppState {
             captures: captures.clone(),
             pairing: Arc::new(NativePairing::new(control.pairing(), clients.clone())),
             requests: requests.clone(),
+            sign_in: sign_in.clone(),
             tokens: Arc::new(tokens),
             shutdown: shutdown.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -174,12 +177,20 @@ impl Host {
             ..ServerConfig::new(config.mgmt.bind)
         };
         let management = punktfunk_mgmt::serve(server, router, shutdown.clone()).await?;
-        Ok(Self { captures, sessions, clients, identity, control, management, exporter, shutdown })
+        Ok(Self { captures, sessions, clients, identity, control, management, sign_in, exporter, shutdown })
     }
 
     /// Where the management API listens.
     pub fn management_address(&self) -> SocketAddr {
         self.management.address()
+    }
+
+    /// A link to the console that signs one browser in, once.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn console_link(&self) -> io::Result<String> {
+        Ok(format!("{}/#signin={}", self.management.url(), self.sign_in.link()?.reveal()))
     }
 
     /// Where the native path's control listens.
@@ -229,14 +240,26 @@ pub fn telemetry(config: &HostConfig, directory: &Path) -> Result<(Resolved, Exp
 ///
 /// # Errors
 /// When the host cannot be started, or the capture that runs at the end cannot be saved.
+#[allow(clippy::print_stdout, reason = "the link is for the person at the terminal, and for no log")]
 pub async fn serve(config: HostConfig, directory: PathBuf) -> Result<(), HostError> {
     let ending = ending()?;
     let host = Host::start(&config, &directory).await?;
     tracing::info!(management = %host.management_address(), native = %host.native_address(), "the host runs");
     tracing::info!(directory = %directory.display(), fingerprint = %host.identity.fingerprint(), "configuration");
+    if let Some(link) = console_link_for_a_terminal(&host) {
+        println!("console, once and within ten minutes: {link}");
+    }
     ending.await;
     tracing::info!("shutting down");
     host.stop().await
+}
+
+/// A link to the console, if a person reads the output: it lets in, and does not belong in a file.
+pub fn console_link_for_a_terminal(host: &Host) -> Option<String> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    host.console_link().inspect_err(|error| tracing::warn!(%error, "no link to the console could be made")).ok()
 }
 
 /// Completes with the first SIGINT or SIGTERM. Installed at once, so that no signal is lost during the start.
