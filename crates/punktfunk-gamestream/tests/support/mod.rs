@@ -4,6 +4,9 @@
 pub mod assembler;
 pub mod client;
 pub mod field;
+pub mod gamehost;
+pub mod moonlight;
+pub mod viewer;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::Receiver;
