@@ -1,5 +1,5 @@
 // Lets in who is signed in, and shows the sign-in page to everybody else.
-import { useQueryClient } from '@tanstack/react-query';
+import { onlineManager, useQueryClient } from '@tanstack/react-query';
 import { KeyRound } from 'lucide-react';
 import { useEffect, useState, type ReactNode } from 'react';
 
@@ -40,13 +40,16 @@ export function Gate({
   children: ReactNode;
 }) {
   const [phase, setPhase] = useState<Phase>({ is: 'asking' });
+  const [wasIn, setWasIn] = useState(false);
+  if (phase.is === 'in' && !wasIn) setWasIn(true);
   const queries = useQueryClient();
 
   useEffect(() => {
     begun ??= begin(oneTimeToken);
     void begun.then(setPhase);
     onSignedOut(() => {
-      queries.clear();
+      // Nothing is asked until somebody signs in; what is typed on the page stays.
+      onlineManager.setOnline(false);
       begun = Promise.resolve({ is: 'out', why: m.sign_in_ended() });
       setPhase({ is: 'out', why: m.sign_in_ended() });
     });
@@ -58,19 +61,25 @@ export function Gate({
   switch (phase.is) {
     case 'asking':
       return <Loading what="Punktfunk" />;
-    case 'in':
-      return children;
     case 'down':
       return <Failure error={new ApiFailure(0, '')} again={() => location.reload()} />;
+    case 'in':
     case 'out':
       return (
-        <SignIn
-          why={phase.why}
-          onSignedIn={() => {
-            begun = Promise.resolve({ is: 'in' });
-            setPhase({ is: 'in' });
-          }}
-        />
+        <>
+          {phase.is === 'out' && (
+            <SignIn
+              why={phase.why}
+              onSignedIn={() => {
+                onlineManager.setOnline(true);
+                void queries.invalidateQueries();
+                begun = Promise.resolve({ is: 'in' });
+                setPhase({ is: 'in' });
+              }}
+            />
+          )}
+          {wasIn && <div hidden={phase.is === 'out'}>{children}</div>}
+        </>
       );
   }
 }

@@ -101,7 +101,7 @@ export function stageGraph(
 
 /** Columns without a single figure are left out. */
 function measured(x: number[], columns: Column[]): Graph {
-  return { x, columns: columns.filter(({ values }) => values.some((value) => value !== null)) };
+  return { x, columns: columns.filter(({ values }) => values.some((value) => value != null)) };
 }
 
 export function rateGraph(line: Timeline): Graph {
@@ -152,7 +152,7 @@ export function healthGraph(line: Timeline): Graph {
     ...[...reasons].map((reason, at): Column => ({
       label: m.dropped_because({ reason }),
       colour: REASON_COLOURS[at % REASON_COLOURS.length] ?? '--stage-other',
-      kind: 'area',
+      kind: 'bar',
       values: pick(
         line,
         (sample) => sample.dropped_by_reason?.find((drop) => drop.reason === reason)?.count ?? 0,

@@ -1,7 +1,7 @@
 // Two to four recordings, each held against the first: what changed, what is noise, what was set differently.
 import { useQueries, useQuery } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
-import { ArrowLeft } from 'lucide-react';
+import { ArrowLeft, FileDown } from 'lucide-react';
 import { useMemo } from 'react';
 
 import { api, body, type Schemas } from '@/api/client';
@@ -56,6 +56,7 @@ export function ComparePage() {
 
 function Compared({ comparison }: { comparison: Schemas['Comparison'] }) {
   const { runs, differences, configuration, warnings } = comparison;
+  const ids = runs.map(({ meta }) => meta.id).join(',');
   // Two runs may be called the same.
   const names = runs.map(({ meta }, at) => `${String(at + 1)} · ${nameOf(meta)}`);
   return (
@@ -68,7 +69,17 @@ function Compared({ comparison }: { comparison: Schemas['Comparison'] }) {
           <ArrowLeft aria-hidden className="size-4" />
           {m.nav_recordings()}
         </Link>
-        <h1 className="mt-1">{m.compare()}</h1>
+        <div className="mt-1 flex flex-wrap items-center justify-between gap-3">
+          <h1>{m.compare()}</h1>
+          <a
+            href={`/api/v1/stats/compare/report?ids=${encodeURIComponent(ids)}`}
+            download="punktfunk-comparison.html"
+            className="inline-flex min-h-9 items-center gap-2 rounded-lg border border-line-strong/60 bg-surface px-3 font-medium hover:bg-raised"
+          >
+            <FileDown aria-hidden className="size-4" />
+            {m.download_report()}
+          </a>
+        </div>
       </div>
       {!comparison.comparable && <Notice tone="warn">{m.not_comparable()}</Notice>}
       {warnings.length > 0 && (

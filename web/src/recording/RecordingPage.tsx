@@ -16,6 +16,7 @@ import { useSay } from '@/ui/dialog';
 import { Empty, Failure, Loading, Notice } from '@/ui/states';
 import { clock, count, fps, moment, size } from '@/units';
 import { Configuration, Provenance } from './About';
+import { BaselineCard } from './BaselineCard';
 import { Distribution } from './Distribution';
 import { Moments } from './Moments';
 import { SummaryTable } from './SummaryTable';
@@ -171,6 +172,7 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
         </>
       )}
 
+      <BaselineCard id={meta.id} />
       {samples.length === 0 ? (
         <section className="card">
           <Empty title={m.no_samples()}>{m.no_samples_why()}</Empty>

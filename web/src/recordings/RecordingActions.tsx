@@ -90,6 +90,12 @@ export function RecordingActions({
             <Download href={`${base}/csv?of=frames`} name={`${meta.id}_frames.csv`}>
               {m.download_frames()}
             </Download>
+            <Download href={`${base}/openmetrics`} name={`${meta.id}.om.txt`}>
+              {m.download_openmetrics()}
+            </Download>
+            <Download href={`${base}/report`} name={`${meta.id}.html`}>
+              {m.download_report()}
+            </Download>
             <Menu.Separator className="my-1 border-t border-line" />
             <Menu.Item className={`${ITEM} text-bad`} onSelect={() => setDialog('delete')}>
               {m.delete_()}

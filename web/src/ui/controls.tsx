@@ -97,7 +97,7 @@ export function Stat({
 }) {
   return (
     <div className="min-w-0" title={title}>
-      <dt className="truncate text-sm text-muted">{label}</dt>
+      <dt className="truncate text-sm text-muted first-letter:uppercase">{label}</dt>
       <dd className="truncate font-medium">{value}</dd>
     </div>
   );
