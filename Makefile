@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`. `make help` lists the rest.
 #
 # Everything is built with the release profile, so that run, lint and tests share one build of the dependencies.
-.PHONY: run console test test-cluster fmt lint bench openapi help drift docs unit web api-checks setup-run setup-test
+.PHONY: run console test test-cluster soak fmt lint bench openapi help drift docs unit web api-checks setup-run setup-test
 
 CARGO ?= cargo
 HOST := target/release/punktfunk-host
@@ -25,6 +25,9 @@ test-cluster: setup-test ## The tests against a Thanos cluster of three receiver
 	@scripts/tools thanos
 	$(CARGO) build $(WORKSPACE) --bins
 	$(CARGO) test $(WORKSPACE) -- --ignored cluster
+
+soak: setup-test ## Ten minutes of eight sessions while the backend is silent, refuses and is away; `make test` takes two.
+	SOAK_SECONDS=600 $(CARGO) test $(WORKSPACE) --test soak -- --nocapture
 
 setup-run:
 	@scripts/setup run
@@ -67,4 +70,5 @@ api-checks: setup-test drift ## The document is valid OpenAPI 3.1, and a fuzzer 
 	scripts/fuzz-api
 
 bench: setup-test ## Prints the tables that the README quotes.
-	$(CARGO) bench --locked -p punktfunk-stats -p punktfunk-recordings -p punktfunk-net
+	$(CARGO) bench --locked -p punktfunk-stats -p punktfunk-recordings -p punktfunk-net -p punktfunk-gamestream -p punktfunk-otlp \
+	    -p punktfunk-prometheus

@@ -136,6 +136,11 @@ impl CaptureService {
         Self { inner: Arc::new(inner) }
     }
 
+    /// The host, as every recording names it.
+    pub fn host(&self) -> &HostMeta {
+        &self.inner.host
+    }
+
     /// The store that recordings go to.
     pub fn store(&self) -> &Store {
         &self.inner.store

@@ -138,7 +138,7 @@ impl Host {
             CaptureService::new(recorder.clone(), store, host_meta(host_id), config.captures.latency_target(), backend);
 
         let identity = Identity::load_or_create(directory, IDENTITY)?;
-        let clients = ClientStore::open(directory)?;
+        let clients = ClientStore::open(directory, "clients.json")?;
         let sessions = Arc::new(NativeSessions::new(
             recorder,
             config.source.clone(),

@@ -1,4 +1,4 @@
-//! Known faults in, the verdict out: the pipeline of the native path in virtual time, delayed at each stage in turn over
+//! Known faults in, the verdict out: the pipeline that both paths share in virtual time, delayed at each stage in turn over
 //! many seeds, through the real recorder, collector, summary and verdict.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -6,11 +6,13 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use punktfunk_captures::{StartRequest, assemble};
+use punktfunk_gamestream::stream as gamestream;
 use punktfunk_media::{DelaySchedule, DelayStage, Delays};
-use punktfunk_native::stream::STAGES;
+use punktfunk_native::stream as native;
 use punktfunk_recordings::{Capture, HostMeta, RecordingId, VerdictKind};
 use punktfunk_stats::{
-    Anchor, ArmOptions, DropReason, FrameInfo, Recorder, RecorderConfig, SessionInfo, SessionSpec, StageSet,
+    Anchor, ArmOptions, DropReason, FrameInfo, FrameTrace, Recorder, RecorderConfig, SessionInfo, SessionSpec,
+    StageSet, StageSpec,
 };
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -19,18 +21,67 @@ const FRAME: Duration = Duration::from_nanos(1_000_000_000 / FPS as u64);
 const SECONDS: u64 = 30;
 const SEEDS: u64 = 40;
 
-/// Frames that may wait between encoder and sender, as in the native path.
+/// Frames that may wait between encoder and sender, as in the pipeline.
 const SEND_QUEUE: usize = 2;
 
-/// What can be delayed, and the stage that the verdict must name.
-const PLACES: [(DelayStage, &str); 6] = [
-    (DelayStage::Source, "capture"),
-    (DelayStage::Conversion, "submit"),
-    (DelayStage::Encoder, "encode"),
-    (DelayStage::Packetizer, "send"),
-    (DelayStage::Sender, "send"),
-    (DelayStage::Queue, "queue"),
-];
+/// A path: how it counts what the pipeline does.
+#[derive(Debug, Clone, Copy)]
+enum Path {
+    Native,
+    GameStream,
+}
+
+impl Path {
+    const ALL: [Self; 2] = [Self::Native, Self::GameStream];
+
+    fn protocol(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::GameStream => "gamestream",
+        }
+    }
+
+    fn stages(self) -> &'static [StageSpec] {
+        match self {
+            Self::Native => &native::STAGES,
+            Self::GameStream => &gamestream::STAGES,
+        }
+    }
+
+    /// The stage that the verdict must name when `place` is delayed.
+    fn at_fault(self, place: DelayStage) -> &'static str {
+        match (place, self) {
+            (DelayStage::Source, _) => "capture",
+            (DelayStage::Conversion, Self::Native) => "submit",
+            (DelayStage::Conversion, Self::GameStream) | (DelayStage::Encoder, _) => "encode",
+            (DelayStage::Packetizer, Self::GameStream) => "packetize",
+            (DelayStage::Packetizer, Self::Native) | (DelayStage::Sender, _) => "send",
+            (DelayStage::Queue, _) => "queue",
+        }
+    }
+
+    /// The stamps that the path would give.
+    fn stamp(self, trace: &mut FrameTrace, start: Instant, passage: &Passage) {
+        let mut stage = |index: usize, from: Duration, to: Duration| {
+            trace.enter_at(index, start + from);
+            trace.leave_at(index, start + to);
+        };
+        stage(0, passage.due, passage.captured);
+        match self {
+            Self::Native => {
+                stage(1, passage.submit, passage.encode);
+                stage(2, passage.encode, passage.encoded);
+                stage(3, passage.send, passage.sent);
+            }
+            Self::GameStream => {
+                stage(1, passage.submit, passage.encoded);
+                stage(2, passage.send, passage.packetized);
+                stage(3, passage.packetized, passage.sent);
+            }
+        }
+        trace.add_pace(passage.paced);
+    }
+}
 
 /// One frame's way, as offsets from the start.
 struct Passage {
@@ -40,6 +91,7 @@ struct Passage {
     encode: Duration,
     encoded: Duration,
     send: Duration,
+    packetized: Duration,
     sent: Duration,
     paced: Duration,
 }
@@ -89,26 +141,24 @@ fn simulate(seed: u64, delays: &Delays) -> (Vec<Passage>, Vec<Duration>) {
         let handed = encoded + Duration::from_micros(30) + delays.delay(DelayStage::Queue, due, number);
         let send = handed.max(sender_free);
         let paced = Duration::from_micros(2_000);
-        let sent = send
-            + scattered(400)
-            + paced
-            + delays.delay(DelayStage::Packetizer, due, number)
-            + delays.delay(DelayStage::Sender, due, number);
+        let packetized = send + scattered(100) + delays.delay(DelayStage::Packetizer, due, number);
+        let sent = packetized + scattered(300) + paced + delays.delay(DelayStage::Sender, due, number);
         encoder_free = encoded;
         sender_free = sent;
         sends.push_back(send);
         number += 1;
-        passages.push(Passage { due, captured, submit, encode, encoded, send, sent, paced });
+        passages.push(Passage { due, captured, submit, encode, encoded, send, packetized, sent, paced });
     }
     (passages, replaced)
 }
 
 /// Plays the passages through the recorder and takes what would be saved.
-fn record((passages, replaced): &(Vec<Passage>, Vec<Duration>)) -> Capture {
+fn record(path: Path, (passages, replaced): &(Vec<Passage>, Vec<Duration>)) -> Capture {
     let (recorder, mut collector) = Recorder::new(RecorderConfig::default());
     let start = Instant::now();
     let info = SessionInfo { width: 1280, height: 720, fps: FPS, ..SessionInfo::default() };
-    let spec = SessionSpec { protocol: "native", stages: StageSet::new(&STAGES).unwrap(), info, known: &[] };
+    let spec =
+        SessionSpec { protocol: path.protocol(), stages: StageSet::new(path.stages()).unwrap(), info, known: &[] };
     let (mut gate, mut sink, counters) = recorder.session(spec).unwrap().split();
     let options = ArmOptions {
         capture_id: "virtual".into(),
@@ -124,14 +174,7 @@ fn record((passages, replaced): &(Vec<Passage>, Vec<Duration>)) -> Capture {
             counters.drop_frame(&gate.begin_at(start + passage.due), DropReason::Replaced);
         }
         let mut trace = gate.begin_at(start + passage.due);
-        trace.leave_at(0, start + passage.captured);
-        trace.enter_at(1, start + passage.submit);
-        trace.leave_at(1, start + passage.encode);
-        trace.enter_at(2, start + passage.encode);
-        trace.leave_at(2, start + passage.encoded);
-        trace.enter_at(3, start + passage.send);
-        trace.leave_at(3, start + passage.sent);
-        trace.add_pace(passage.paced);
+        path.stamp(&mut trace, start, passage);
         sink.record(
             &trace,
             FrameInfo { number: number as u64, media_bytes: 20_000, packets: 20, ..FrameInfo::default() },
@@ -145,31 +188,36 @@ fn record((passages, replaced): &(Vec<Passage>, Vec<Duration>)) -> Capture {
     assemble(id, StartRequest::default(), HostMeta::default(), None, events.try_iter()).unwrap()
 }
 
-fn judge(seed: u64, delays: &Delays) -> Capture {
-    record(&simulate(seed, delays))
+fn judge(path: Path, seed: u64, delays: &Delays) -> Capture {
+    record(path, &simulate(seed, delays))
 }
 
 #[test]
 fn without_a_fault_the_verdict_is_within_budget() {
-    for seed in 0..SEEDS {
-        let capture = judge(seed, &Delays::none());
+    for (path, seed) in Path::ALL.into_iter().flat_map(|path| (0..SEEDS).map(move |seed| (path, seed))) {
+        let capture = judge(path, seed, &Delays::none());
         let verdict = &capture.summary.verdict;
-        assert_eq!(verdict.kind, VerdictKind::WithinBudget, "seed {seed}: {}", verdict.text);
+        assert_eq!(verdict.kind, VerdictKind::WithinBudget, "{path:?}, seed {seed}: {}", verdict.text);
         assert_eq!(capture.provenance.verified, Some(true));
     }
 }
 
-/// Every place and seed in turn: the verdict names the delayed stage, and the late frames are mostly charged to it.
+/// Every path, place and seed in turn: the verdict names the delayed stage, and the late frames are mostly charged to it.
 fn every_fault_is_named(schedule: impl Fn(u64) -> DelaySchedule) {
-    for (place, stage) in PLACES {
+    for (path, place) in Path::ALL.into_iter().flat_map(|path| DelayStage::ALL.map(|place| (path, place))) {
+        let stage = path.at_fault(place);
         for seed in 0..SEEDS {
-            let summary = judge(seed, &Delays::none().with(place, schedule(seed))).summary;
+            let summary = judge(path, seed, &Delays::none().with(place, schedule(seed))).summary;
             let verdict = &summary.verdict;
             let named = (verdict.kind, verdict.stage.as_deref());
-            assert_eq!(named, (VerdictKind::Stage, Some(stage)), "{place:?}, seed {seed}: {}", verdict.text);
+            assert_eq!(named, (VerdictKind::Stage, Some(stage)), "{path:?}, {place:?}, seed {seed}: {}", verdict.text);
             let charged =
                 summary.all.late_by_stage.iter().find(|late| late.stage == stage).map_or(0, |late| late.count);
-            assert!(charged * 10 >= summary.all.late * 8, "{place:?}, seed {seed}: {charged} of {}", summary.all.late);
+            assert!(
+                charged * 10 >= summary.all.late * 8,
+                "{path:?}, {place:?}, seed {seed}: {charged} of {}",
+                summary.all.late
+            );
         }
     }
 }

@@ -5,8 +5,9 @@
 //! carry no header of ours, so reading asks for none.
 //!
 //! `GET /api/v1/health` needs neither, so that a supervisor needs no secret to see that the host is up; it tells nothing
-//! else; nor does the console itself, which is the same for everybody. `POST /api/v1/auth/session` is where a one-time link is used up. The read-only token opens `/metrics`, and may ask
-//! who it is; everything else, unknown routes too, needs the operator's.
+//! else; nor does the console itself, which is the same for everybody. `POST /api/v1/auth/session` is where a one-time link is
+//! used up. The read-only token opens `/metrics` and remote read, and may ask who it is; everything else, unknown routes too,
+//! needs the operator's. Remote read takes the read-only token alone: Prometheus' configuration is no place for the operator's.
 
 use std::time::Instant;
 
@@ -32,6 +33,9 @@ const PUBLIC: &str = "/api/v1/health";
 
 /// What the read-only token opens.
 const READABLE: &str = "/metrics";
+
+/// What only the read-only token opens, by POST.
+const REMOTE_READ: &str = "/api/v1/read";
 
 /// Signing in, out, and asking who one is.
 const SESSION: &str = "/api/v1/auth/session";
@@ -73,9 +77,17 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
         }
     };
     let Some(caller) = caller else { return unauthorized().into_response() };
-    let allowed = caller.role == Role::Operator || path == SESSION || reads && path == READABLE;
-    if !allowed {
-        let message = "the read-only token opens `/metrics`: use the operator's";
+    let remote_read = path == REMOTE_READ;
+    let refused = match caller.role {
+        Role::Operator if remote_read && request.method() == Method::POST => {
+            Some("remote read is opened by the token in `read-token`, not by the operator's")
+        }
+        Role::Reader if !(path == SESSION || remote_read || reads && path == READABLE) => {
+            Some("the read-only token opens `/metrics` and remote read: use the operator's")
+        }
+        _ => None,
+    };
+    if let Some(message) = refused {
         return ApiError::new(StatusCode::FORBIDDEN, message).into_response();
     }
     request.extensions_mut().insert(caller);

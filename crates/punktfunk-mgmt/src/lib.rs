@@ -11,8 +11,8 @@
 //!
 //! What a caller may ask and what it hears when it may not:
 //!
-//! - `GET /api/v1/health` needs no token and says nothing else. The read-only token opens `/metrics`, so that a scraper holds
-//!   no secret that opens more. Everything else is the operator's.
+//! - `GET /api/v1/health` needs no token and says nothing else. The read-only token opens `/metrics` and remote read, so
+//!   that Prometheus holds no secret that opens more. Everything else is the operator's.
 //! - A browser signs in by a token or a one-time link and holds a session by a cookie that no script reads. Its changes
 //!   carry a CSRF token, and no page of another origin can use it.
 //! - What lies neither in the API nor on a route is the console's and needs nothing: see `console`.

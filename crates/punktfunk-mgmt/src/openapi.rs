@@ -16,7 +16,7 @@ const REFUSALS: [(&str, &str, &str); 12] = [
     (
         "403",
         "Forbidden",
-        "The token opens `/metrics` only; or a change by a session lacks its CSRF token, or another origin asks",
+        "The token opens `/metrics` and remote read only, or all but remote read; or a change by a session lacks its CSRF token, or another origin asks",
     ),
     ("404", "NotFound", "There is nothing of this id"),
     ("408", "Timeout", "The body took too long to arrive"),
@@ -37,7 +37,7 @@ pub(crate) fn frame() -> OpenApi {
         .description(Some(
             "Arms performance captures of a game-streaming host, shows them live, and keeps them as recordings.\n\n\
              Every request but `GET /api/v1/health` carries a bearer token from the host's configuration directory: \
-             `mgmt-token` for everything, `read-token` for `/metrics`. A browser may hold a session instead, by a cookie \
+             `mgmt-token` for everything, `read-token` for `/metrics` and remote read. A browser may hold a session instead, by a cookie \
              that `POST /api/v1/auth/session` sets; its changes carry `X-CSRF-Token`. Whatever is not a success has the body \
              `{\"error\": \"<message>\"}`. Durations end in their unit (`_us`, `_ms`, `_s`); a figure that cannot be \
              measured is `null`, never 0.",
@@ -51,7 +51,7 @@ pub(crate) fn frame() -> OpenApi {
     };
     let mut components = ComponentsBuilder::new()
         .security_scheme("operator", scheme("The token in `mgmt-token`: everything"))
-        .security_scheme("reader", scheme("The token in `read-token`: `/metrics`"))
+        .security_scheme("reader", scheme("The token in `read-token`: `/metrics` and remote read"))
         .security_scheme(
             "session",
             SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(

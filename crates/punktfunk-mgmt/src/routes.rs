@@ -21,6 +21,7 @@ mod download;
 mod host;
 mod import;
 mod recordings;
+mod remote_read;
 mod report;
 mod stream;
 
@@ -56,6 +57,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(report::stats_compare_report))
         .routes(routes!(auth::auth_session_create, auth::auth_session_get, auth::auth_session_delete))
         .routes(routes!(auth::auth_link_create))
+        .routes(routes!(remote_read::remote_read))
         .routes(routes!(clients::pair_requests_list, clients::pair))
         .routes(routes!(clients::clients_list))
         .routes(routes!(clients::client_revoke))

@@ -53,12 +53,22 @@ pub(crate) struct Inner {
     pub(crate) streams: Arc<Semaphore>,
     /// One permit: recordings are taken in one at a time, since each is held in memory.
     pub(crate) imports: Semaphore,
+    /// One permit a remote read under way.
+    reads: Arc<Semaphore>,
 }
+
+/// Remote reads at a time: each may need some hundred megabytes, and the processor belongs to the stream. Others wait.
+const READS: usize = 2;
 
 impl App {
     pub(crate) fn new(parts: AppState) -> Self {
         let streams = Arc::new(Semaphore::new(parts.limits.streams));
-        Self(Arc::new(Inner { parts, streams, imports: Semaphore::new(1) }))
+        Self(Arc::new(Inner { parts, streams, imports: Semaphore::new(1), reads: Arc::new(Semaphore::new(READS)) }))
+    }
+
+    /// One permit a remote read under way.
+    pub(crate) fn reads(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.reads)
     }
 
     /// One permit an open event stream.

@@ -1,4 +1,4 @@
-//! The two tokens: the operator's, and one that opens `/metrics` only. 256 random bits each, in files that only the host's user
+//! The two tokens: the operator's, and one that opens `/metrics` and remote read only. 256 random bits each, in files that only the host's user
 //! reads, made at first start.
 //!
 //! Comparison takes the same time whatever was sent, and `Debug` shows no token.
@@ -56,7 +56,7 @@ impl fmt::Debug for Token {
 pub enum Role {
     /// Everything.
     Operator,
-    /// Reading `/metrics`.
+    /// Reading `/metrics`, and recordings by remote read.
     Reader,
 }
 
@@ -121,7 +121,7 @@ impl Tokens {
         &self.operator
     }
 
-    /// The one that opens `/metrics` only.
+    /// The one that opens `/metrics` and remote read only.
     pub fn reader(&self) -> &Token {
         &self.reader
     }

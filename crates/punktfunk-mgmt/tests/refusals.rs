@@ -84,7 +84,7 @@ async fn the_read_only_token_opens_what_the_document_says_and_nothing_else() {
     }
     opened.sort();
     opened.dedup();
-    assert_eq!(opened, ["/api/v1/auth/session", "/api/v1/health", "/metrics"]);
+    assert_eq!(opened, ["/api/v1/auth/session", "/api/v1/health", "/api/v1/read", "/metrics"]);
 }
 
 #[tokio::test]

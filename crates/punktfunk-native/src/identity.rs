@@ -5,60 +5,13 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::private_file::{self, Existing};
+use punktfunk_pairing::private_file::{self, Existing};
 
-/// SHA-256 of a certificate.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Fingerprint([u8; 32]);
-
-impl Fingerprint {
-    /// The fingerprint of a certificate.
-    pub fn of(certificate: &CertificateDer<'_>) -> Self {
-        let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
-        Self(*digest.as_ref().first_chunk().expect("SHA-256 gives 32 bytes"))
-    }
-
-    /// Its bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Fingerprint({self})")
-    }
-}
-
-/// A text that is no fingerprint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a fingerprint is 64 hexadecimal digits")]
-pub struct ParseFingerprintError;
-
-impl FromStr for Fingerprint {
-    type Err = ParseFingerprintError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits: Vec<u8> = text
-            .chars()
-            .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()).ok_or(ParseFingerprintError))
-            .collect::<Result<_, _>>()?;
-        let pairs: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-        let whole = digits.len() == 64;
-        whole.then(|| pairs.first_chunk().copied()).flatten().map(Self).ok_or(ParseFingerprintError)
-    }
-}
+pub use punktfunk_pairing::{Fingerprint, ParseFingerprintError};
 
 /// Why there is no identity.
 #[derive(Debug, thiserror::Error)]
@@ -189,14 +142,5 @@ mod tests {
         let error = Identity::load_or_create(dir.path(), "host").unwrap_err();
         assert!(error.to_string().contains("host.pem"), "{error}");
         assert_eq!(fs::read(dir.path().join("host.pem")).unwrap(), b"damaged");
-    }
-
-    #[test]
-    fn fingerprints_read_as_they_are_shown() {
-        let fingerprint = Identity::generate().unwrap().fingerprint();
-        assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
-        for bad in ["", "00", &"g".repeat(64), &"0".repeat(65)] {
-            assert_eq!(bad.parse::<Fingerprint>(), Err(ParseFingerprintError));
-        }
     }
 }

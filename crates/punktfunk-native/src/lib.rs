@@ -21,6 +21,4 @@ pub mod pairing;
 pub mod reassembly;
 pub mod stream;
 
-mod private_file;
-
 pub use keys::DataKeys;

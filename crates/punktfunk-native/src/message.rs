@@ -15,9 +15,6 @@ pub const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 /// Bytes of the length in front of each message.
 pub const LENGTH_BYTES: usize = 4;
 
-/// Longest name that an end may give itself, bytes.
-pub const MAX_NAME_BYTES: usize = 128;
-
 /// The first thing that each end says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
@@ -190,18 +187,6 @@ pub fn take<M: DeserializeOwned>(buffer: &mut Vec<u8>) -> Result<Option<M>, Deco
     Ok(Some(message))
 }
 
-/// A name as it may be kept and shown: no control characters, at most [`MAX_NAME_BYTES`].
-pub fn clean_name(name: &str) -> String {
-    let mut clean = String::new();
-    for letter in name.trim().chars().filter(|letter| !letter.is_control()) {
-        if clean.len() + letter.len_utf8() > MAX_NAME_BYTES {
-            break;
-        }
-        clean.push(letter);
-    }
-    clean
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -223,12 +208,6 @@ mod tests {
         let mut buffer = u32::MAX.to_be_bytes().to_vec();
         assert!(matches!(take::<FromClient>(&mut buffer), Err(DecodeError::TooLong { .. })));
         assert!(encode(&"x".repeat(MAX_MESSAGE_BYTES)).is_err());
-    }
-
-    #[test]
-    fn names_are_cut_and_cleaned() {
-        assert_eq!(clean_name("  De\u{1b}ck\n "), "Deck");
-        assert_eq!(clean_name(&"ü".repeat(200)).len(), MAX_NAME_BYTES);
     }
 
     proptest! {

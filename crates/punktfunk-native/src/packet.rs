@@ -51,7 +51,7 @@ pub const MAX_DATAGRAM_BYTES: usize = OVERHEAD_BYTES + MAX_SHARD_BYTES;
 pub const CONTACT_BYTES: usize = HEADER_BYTES + TAG_BYTES;
 
 /// The number of a stream's first frame.
-pub const FIRST_FRAME: u64 = 1;
+pub const FIRST_FRAME: u64 = punktfunk_pipeline::FIRST_FRAME;
 
 const MAGIC: u8 = 0x50;
 const VERSION: u8 = 1;

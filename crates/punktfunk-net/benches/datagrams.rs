@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "criterion's macros make a function that nobody else sees")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use punktfunk_net::cauchy::CauchyEncoder;
 use punktfunk_net::fec::{BlockDecoder, ParityEncoder};
 use punktfunk_net::seal::{DirectionKey, Opener, Sealer, TAG_BYTES};
 
@@ -41,6 +42,20 @@ fn parity(c: &mut Criterion) {
     group.finish();
 }
 
+fn cauchy(c: &mut Criterion) {
+    let mut group = c.benchmark_group("cauchy");
+    // Plain shards, and what a GameStream datagram of 1392 bytes has under its parity.
+    for (data, parity, bytes) in [(200, 40, SHARD), (33, 7, SHARD), (200, 40, 1408)] {
+        let mut block: Vec<u8> = (0..(data + parity) * bytes).map(|i| (i * 13) as u8).collect();
+        let mut encoder = CauchyEncoder::new();
+        group.throughput(Throughput::Bytes((data * bytes) as u64));
+        group.bench_function(format!("parity of {data}+{parity} x {bytes} B"), |b| {
+            b.iter(|| encoder.encode(&mut block, (data, parity), bytes).expect("valid"));
+        });
+    }
+    group.finish();
+}
+
 fn seal(c: &mut Criterion) {
     let key = DirectionKey::from_secret(&[7; DirectionKey::BYTES]);
     let mut sealer = Sealer::new(key.clone());
@@ -61,5 +76,5 @@ fn seal(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parity, seal);
+criterion_group!(benches, parity, cauchy, seal);
 criterion_main!(benches);

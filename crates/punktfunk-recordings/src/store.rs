@@ -144,6 +144,11 @@ impl Store {
         &self.0.dir
     }
 
+    /// Bytes that all recordings together may have before the oldest are deleted.
+    pub fn quota_bytes(&self) -> Option<u64> {
+        self.0.options.quota_bytes
+    }
+
     /// The file of a recording, whether it exists or not.
     pub fn path_of(&self, id: &RecordingId) -> PathBuf {
         self.0.dir.join(name_of(id))
@@ -224,6 +229,32 @@ impl Store {
             return Err(unreadable(Unreadable::Renamed { holds: capture.meta.id.to_string() }));
         }
         Ok(Stored { capture, revision })
+    }
+
+    /// Reads the head of a recording's file: nothing of its samples, and no other file.
+    ///
+    /// # Errors
+    /// [`GetError::NotFound`], or why its file cannot be read.
+    pub fn meta(&self, id: &RecordingId) -> Result<CaptureMeta, GetError> {
+        let path = self.path_of(id);
+        let error = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => GetError::NotFound { id: id.clone() },
+            _ => GetError::Io { path: path.clone(), source },
+        };
+        let unreadable = |reason| GetError::Unreadable { id: id.clone(), reason };
+        if !fs::symlink_metadata(&path).map_err(error)?.is_file() {
+            return Err(unreadable(Unreadable::NotAFile));
+        }
+        let file = File::open(&path).map_err(error)?;
+        let len = file.metadata().map_err(error)?.len();
+        if len > MAX_BYTES {
+            return Err(unreadable(Unreadable::TooLarge { limit: MAX_BYTES }));
+        }
+        let meta = head::read(&file, len, &mut Vec::new()).map_err(error)?.map_err(unreadable)?;
+        if meta.id != *id {
+            return Err(unreadable(Unreadable::Renamed { holds: meta.id.to_string() }));
+        }
+        Ok(meta)
     }
 
     /// Reads a recording's file as it is.

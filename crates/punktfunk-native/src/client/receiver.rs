@@ -10,7 +10,7 @@ use crate::keys::DataKeys;
 use crate::message::ClientReport;
 use crate::packet::{HEADER_BYTES, Header, Kind, PacketError, ShardHeader};
 use crate::reassembly::{Delivery, Frame, Inserted, Reassembler};
-use crate::stream::policy::ReferenceChain;
+use punktfunk_pipeline::policy::ReferenceChain;
 
 /// How a client receives.
 #[derive(Debug, Clone)]

@@ -2,7 +2,9 @@
 
 use quinn::ConnectionError;
 
-use super::pake::{Binding, Exchange, InvalidShare, Pin, WrongPin};
+use punktfunk_pairing::Pin;
+
+use super::pake::{Binding, Exchange, InvalidShare, WrongPin};
 use super::wire::{FromClient, FromHost};
 use super::{PAIRING_LABEL, finish};
 use crate::control::PAIRING_ALPN;

@@ -7,15 +7,15 @@ use parking_lot::Mutex;
 use quinn::Connection;
 use tokio::sync::Notify;
 
-use super::clients::{ClientStore, StoreError};
-use super::pake::{Binding, Exchange, InvalidShare, Pin, WrongPin};
-use super::requests::{ApproveError, AttemptError, OpenError, PairRequest, PairingConfig, Progress, Requests};
+use super::pake::{Binding, Exchange, InvalidShare, WrongPin};
 use super::wire::{FromClient, FromHost};
 use super::{PAIRING_LABEL, finish};
 use crate::control::tls;
 use crate::control::wire::{MessageReader, MessageWriter, ReadError, WriteError};
 use crate::identity::Fingerprint;
 use crate::message::VERSION;
+use punktfunk_pairing::requests::{AttemptError, OpenError, Progress};
+use punktfunk_pairing::{ApproveError, ClientStore, PairRequest, PairingConfig, Pin, Requests, StoreError};
 
 /// Why a client was not paired.
 #[derive(Debug, thiserror::Error)]

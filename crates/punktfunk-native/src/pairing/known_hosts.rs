@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use punktfunk_pairing::private_file::{self, Existing};
+
 use crate::identity::Fingerprint;
-use crate::private_file::{self, Existing};
 
 /// Name of the file in the client's configuration directory.
 const FILE: &str = "known-hosts.json";

@@ -13,16 +13,14 @@
 //!
 //! The PIN is never sent, and a guess can be checked only by taking part: the exchange is a PAKE ([`pake`]). Its
 //! confirmations cover both certificates and the TLS session, so somebody in the middle cannot pass them on. A PIN
-//! answers one request; attempts, requests and their age are limited ([`requests`]).
+//! answers one request; attempts, requests and their age are limited ([`punktfunk_pairing`]).
 //!
-//! [`clients`] and [`known_hosts`] keep what came of it, on either side.
+//! [`ClientStore`] and [`known_hosts`] keep what came of it, on either side.
 
 pub mod client;
-pub mod clients;
 pub(crate) mod host;
 pub mod known_hosts;
 pub mod pake;
-pub mod requests;
 mod wire;
 
 use std::time::Duration;
@@ -31,11 +29,11 @@ use crate::control::CloseCode;
 use crate::control::wire::MessageWriter;
 
 pub use client::{Ask, PairError, pair};
-pub use clients::{ClientStore, PairedClient, RevokeError, StoreError};
 pub use host::Pairing;
 pub use known_hosts::{KnownHosts, KnownHostsError};
-pub use pake::Pin;
-pub use requests::{ApproveError, PairRequest, PairingConfig};
+pub use punktfunk_pairing::{
+    ApproveError, ClientStore, PairRequest, PairedClient, PairingConfig, Pin, RevokeError, StoreError,
+};
 
 /// Label of the bytes that tie an exchange to its TLS session.
 const PAIRING_LABEL: &[u8] = b"EXPORTER-punktfunk-pair-1";
@@ -49,19 +47,4 @@ async fn finish(connection: &quinn::Connection, writer: MessageWriter) {
         tracing::debug!("the other end did not acknowledge the last message");
     }
     connection.close(CloseCode::Done.code(), b"");
-}
-
-/// A fingerprint in a file or message: its digits.
-mod as_text {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    use crate::identity::Fingerprint;
-
-    pub(super) fn serialize<S: Serializer>(fingerprint: &Fingerprint, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(fingerprint)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Fingerprint, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
 }

@@ -1,61 +1,42 @@
 //! The host's loop: one stream to one client.
 //!
 //! ```text
-//!  capture thread ──mailbox of one──▶ encode thread ──room for two──▶ send thread ──▶ UDP
-//!   owns the schedule   newest wins    waits for room,                 packets, parity, seal,
-//!                                      then takes the newest           pacing, frame record
+//!  punktfunk-pipeline: capture ──mailbox──▶ encode ──room for two──▶ send thread ──▶ packets, parity, seal, pacing, UDP
 //!  session thread: messages of the control connection, contacts, the client's presence
 //! ```
 //!
-//! A frame gets its number when it has been encoded. What happens to a picture before that leaves no gap in the numbers
-//! (`replaced`, `capture_failed`, `encode_failed`); what happens after it does, and the client sees the gap as a loss
-//! (`stale`, `send_failed`). So over a range of numbers, what the host recorded and dropped is what the client received
-//! and lost.
-//!
-//! A picture that repeats the one before it is sent only as a keep-alive: when nothing else was sent for a while, or when
-//! an IDR is waited for. Repeats that are not sent are not begun, so they are no drops; those that are sent are recorded
-//! as repeats.
+//! What happens to a picture until it is encoded, how frames are numbered, dropped and recorded, is the pipeline's.
 //!
 //! Every stream has its own threads, socket, buffers and keys. Nothing is shared with another stream but the recorder.
 
-mod capture;
-pub mod clock;
-mod encode;
-mod mailbox;
-pub mod policy;
 mod send;
 mod session;
-mod shared;
 
 use std::io;
 use std::net::UdpSocket;
-use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
-use punktfunk_media::{Delays, EncodedFrame, Encoder, FrameSource};
+use punktfunk_media::{Delays, Encoder, FrameSource};
 use punktfunk_net::batch::{BatchSender, SendMode, size_buffers};
 use punktfunk_net::pacer::PaceConfig;
 use punktfunk_net::seal::Opener;
+use punktfunk_pipeline::policy::Liveness;
+use punktfunk_pipeline::{HoldUps, PathStages, Pipeline, PipelineConfig, PipelineParts, StreamControl};
 use punktfunk_stats::{Counter, Recorder, SessionError, SessionInfo, SessionSpec, StageSet, StageSpec};
 
 use crate::keys::DataKeys;
 use crate::message::ClientMessage;
 use crate::packetize::Packetizer;
-use crate::stream::policy::{Liveness, ReferenceChain};
+use crate::stream::send::Whereabouts;
 
-pub use shared::EndReason;
-use shared::Shared;
+pub use punktfunk_pipeline::EndReason;
 
-/// Frame due → pixels in hand.
-pub(crate) const CAPTURE: usize = 0;
-/// Pixels taken from the mailbox → handed to the encoder, conversion included.
-pub(crate) const SUBMIT: usize = 1;
-/// → bitstream out.
-pub(crate) const ENCODE: usize = 2;
+/// Where the pipeline's stages stand in [`STAGES`].
+const PATH: PathStages = PathStages { capture: 0, convert: Some(1), encode: 2 };
+
 /// Frame taken by the sender → its last packet handed to the kernel: parity, sealing and pacing included.
-pub(crate) const SEND: usize = 3;
+const SEND: usize = 3;
 
 /// The path's stages and the share of the latency budget that each is meant to need.
 pub const STAGES: [StageSpec; 4] = [
@@ -67,10 +48,6 @@ pub const STAGES: [StageSpec; 4] = [
 
 /// What this path can measure. It has no reference-frame invalidation.
 const KNOWN: &[Counter] = &[Counter::PacketsLost, Counter::SendDropped, Counter::FecRecovered, Counter::IdrRequests];
-
-/// Encoded frames on their way: one being sent, one waiting or being encoded. Fewer would idle the encoder while the
-/// sender paces; more would make pictures wait after they were encoded.
-const ENCODED_FRAMES: usize = 2;
 
 /// Socket buffer asked for: several large frames.
 const SOCKET_BYTES: usize = 2 << 20;
@@ -155,11 +132,7 @@ pub enum StartError {
 
 /// A stream that runs. Dropping it asks it to end and does not wait.
 #[derive(Debug)]
-pub struct Stream {
-    session_id: String,
-    shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
-}
+pub struct Stream(Pipeline);
 
 impl Stream {
     /// Registers the session and starts its threads.
@@ -185,117 +158,67 @@ impl Stream {
             },
             known: KNOWN,
         })?;
-        let session_id = session.id().to_owned();
         let (gate, sink, counters) = session.split();
         counters.set_target_rate_bps(config.bitrate_bps);
 
-        let shared = Arc::new(Shared::new(config.idr_every));
-        let (raw_back_in, raw_back) = bounded(capture::RAW_FRAMES);
-        let (room_in, room) = bounded(ENCODED_FRAMES);
-        let (jobs_in, jobs) = bounded(ENCODED_FRAMES);
+        let control = StreamControl::new(config.idr_every);
+        let whereabouts = Whereabouts::default();
+        let hold_ups = HoldUps::new(parts.delays, parts.delays_from);
         let (go_in, go) = bounded(1);
-        for _ in 0..ENCODED_FRAMES {
-            room_in.send(EncodedFrame::default()).expect("the channel has room for every buffer");
-        }
-
-        let capture = capture::Capture {
-            shared: Arc::clone(&shared),
-            source: parts.source,
-            gate,
-            counters: counters.clone(),
-            back: raw_back,
-            go,
-            fps: mode.fps,
-            repeat_every: config.repeat_every,
-        };
-        let encode = encode::Encode {
-            shared: Arc::clone(&shared),
-            encoder: parts.encoder,
-            counters: counters.clone(),
-            raw_back: raw_back_in,
-            room,
-            jobs: jobs_in,
-        };
-        let send = send::Send {
-            shared: Arc::clone(&shared),
+        let transmit = send::Transmitter {
+            control: control.clone(),
+            whereabouts: whereabouts.clone(),
             packetizer: Packetizer::new(config.stream, parts.keys.from_host.clone(), config.fec_percent),
             sender: BatchSender::new(config.send_mode),
             socket: parts.socket,
             pace: config.pace,
             interval: mode.interval(),
-            delays: parts.delays,
-            delays_from: parts.delays_from,
-            chain: ReferenceChain::default(),
-            sink,
+            hold_ups: hold_ups.clone(),
             counters: counters.clone(),
-            jobs,
-            room: room_in,
         };
         let session = session::Session {
-            shared: Arc::clone(&shared),
+            control: control.clone(),
+            whereabouts,
             stream: config.stream,
             opener: Opener::new(parts.keys.from_client.clone()),
             socket: contacts,
             messages: parts.messages,
-            counters,
+            counters: counters.clone(),
             liveness: Liveness::new(Instant::now(), config.stalled_after, config.gone_after),
             bitrate_bps: config.bitrate_bps,
             bitrate_range_bps: config.bitrate_range_bps,
             go: Some(go_in),
             refused: 0,
         };
-
-        let mut stream = Self { session_id, shared, threads: Vec::with_capacity(4) };
-        stream.spawn("send", move || send.run())?;
-        stream.spawn("encode", move || encode.run())?;
-        stream.spawn("capture", move || capture.run())?;
-        stream.spawn("session", move || session.run())?;
-        Ok(stream)
+        let (source, encoder) = (parts.source, parts.encoder);
+        let mut pipeline = Pipeline::start(
+            PipelineConfig { stages: PATH, repeat_every: config.repeat_every },
+            PipelineParts { source, encoder, transmit, hold_ups, gate, sink, counters, control, go },
+        )?;
+        pipeline.spawn("session", move || session.run())?;
+        Ok(Self(pipeline))
     }
 
     /// The session's id in samples, labels and lists.
     pub fn session_id(&self) -> &str {
-        &self.session_id
+        self.0.session_id()
     }
 
     /// Asks the stream to end.
     pub fn stop(&self) {
-        self.shared.end(EndReason::HostStopped);
+        self.0.control().end(EndReason::HostStopped);
     }
 
     /// Whether the stream is over, and why.
     pub fn ended(&self) -> Option<EndReason> {
-        self.shared.ended()
+        self.0.control().ended()
     }
 
     /// Waits until the stream is over and everything it held is free, and says why it ended.
     ///
     /// # Panics
     /// When one of its threads did: a bug.
-    pub fn join(mut self) -> EndReason {
-        for thread in std::mem::take(&mut self.threads) {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-        self.shared.ended().unwrap_or(EndReason::HostStopped)
-    }
-
-    /// A thread of the stream: `encode-s3`. When one ends, for whatever reason, the others do.
-    fn spawn(&mut self, stage: &str, run: impl FnOnce() + std::marker::Send + 'static) -> io::Result<()> {
-        let shared = Arc::clone(&self.shared);
-        self.threads.push(std::thread::Builder::new().name(format!("{stage}-{}", self.session_id)).spawn(
-            move || {
-                let _end = shared::EndOnDrop(shared);
-                run();
-            },
-        )?);
-        Ok(())
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.stop();
+    pub fn join(self) -> EndReason {
+        self.0.join()
     }
 }

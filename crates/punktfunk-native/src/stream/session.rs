@@ -2,18 +2,17 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use punktfunk_net::seal::Opener;
+use punktfunk_pipeline::policy::{Liveness, Presence, is_loss_burst};
+use punktfunk_pipeline::{EndReason, StreamControl};
 use punktfunk_stats::{ClientFigures, Counter, SessionCounters, SessionEvent};
 
 use crate::message::{ClientMessage, ClientReport};
 use crate::packet::{HEADER_BYTES, Header, Kind};
-use crate::stream::policy::{Liveness, Presence, is_loss_burst};
-use crate::stream::shared::{EndReason, Shared};
+use crate::stream::send::Whereabouts;
 
 /// How often contacts are looked for. Messages are taken at once.
 const TICK: Duration = Duration::from_millis(20);
@@ -22,7 +21,8 @@ const TICK: Duration = Duration::from_millis(20);
 const MAX_CONTACTS: usize = 1024;
 
 pub(super) struct Session {
-    pub(super) shared: Arc<Shared>,
+    pub(super) control: StreamControl,
+    pub(super) whereabouts: Whereabouts,
     pub(super) stream: u32,
     pub(super) opener: Opener,
     pub(super) socket: UdpSocket,
@@ -38,11 +38,11 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn run(mut self) {
-        while !self.shared.is_over() {
+        while !self.control.is_over() {
             match self.messages.recv_timeout(TICK) {
                 Ok(message) => self.message(Instant::now(), message),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => self.shared.end(EndReason::ControlClosed),
+                Err(RecvTimeoutError::Disconnected) => self.control.end(EndReason::ControlClosed),
             }
             let now = Instant::now();
             self.contacts(now);
@@ -63,20 +63,20 @@ impl Session {
             ClientMessage::RequestIdr => {
                 self.counters.add(Counter::IdrRequests, 1);
                 self.counters.event(SessionEvent::IdrRequested);
-                self.shared.ask_idr();
+                self.control.ask_idr();
             }
             ClientMessage::SetBitrate { bps } => {
                 let (lowest, highest) = self.bitrate_range_bps;
                 let (from_bps, to_bps) = (self.bitrate_bps, bps.clamp(lowest, highest));
                 if from_bps != to_bps {
                     self.bitrate_bps = to_bps;
-                    self.shared.ask_bitrate(to_bps);
+                    self.control.ask_bitrate(to_bps);
                     self.counters.set_target_rate_bps(to_bps);
                     self.counters.event(SessionEvent::BitrateChanged { from_bps, to_bps });
                 }
             }
             ClientMessage::Report(report) => self.report(&report),
-            ClientMessage::Stop => self.shared.end(EndReason::ClientStopped),
+            ClientMessage::Stop => self.control.end(EndReason::ClientStopped),
         }
     }
 
@@ -125,7 +125,7 @@ impl Session {
             return;
         }
         self.liveness.heard(now);
-        self.shared.set_client(from);
+        self.whereabouts.set_client(from);
         if let Some(go) = self.go.take()
             && go.send(now).is_err()
         {
@@ -137,9 +137,9 @@ impl Session {
         let stalled = match self.liveness.presence(now) {
             Presence::Here => false,
             Presence::Stalled => true,
-            Presence::Gone => return self.shared.end(EndReason::ClientGone),
+            Presence::Gone => return self.control.end(EndReason::ClientGone),
         };
-        if self.shared.stalled.swap(stalled, Ordering::Relaxed) != stalled {
+        if self.whereabouts.set_stalled(stalled) != stalled {
             tracing::info!(session = self.counters.session_id(), stalled, "the client's presence changed");
         }
     }

@@ -1,0 +1,50 @@
+//! Accepting TCP connections within limits, the same for each of the protocol's ports.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Connections that one port serves at a time. Further ones wait to be accepted.
+const CONNECTIONS: usize = 64;
+
+/// Pause after the system refused a connection, for want of descriptors as a rule.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Gives each connection to `serve`, and cuts it when `life` is over. Never returns; dropped, it cuts all of them.
+pub(crate) async fn each<F, C>(listener: TcpListener, life: Duration, serve: F)
+where
+    F: Fn(TcpStream, SocketAddr) -> C,
+    C: Future<Output = ()> + Send + 'static,
+{
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let connection = serve(stream, from);
+                connections.spawn(async move {
+                    if tokio::time::timeout(life, connection).await.is_err() {
+                        tracing::debug!(peer = %from, "a connection took too long and was cut");
+                    }
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the system refused a connection");
+                tokio::time::sleep(REFUSED_PAUSE).await;
+            }
+        }
+        // Finished connections are forgotten.
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// IPv4 addresses as such, also on a socket that takes both kinds.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
