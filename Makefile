@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`. `make help` lists the rest.
 #
 # Everything is built with the release profile, so that run, lint and tests share one build of the dependencies.
-.PHONY: run test test-cluster fmt lint bench openapi help drift docs unit api-checks setup-run setup-test
+.PHONY: run console test test-cluster soak fmt lint bench openapi help drift docs unit api-checks setup-run setup-test
 
 CARGO ?= cargo
 HOST := target/release/punktfunk-host
@@ -11,17 +11,23 @@ WORKSPACE := --workspace --release --locked
 help: ## Lists the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
 
-run: setup-run ## Builds the host and plays the demo: a ten-second capture with a fault in it, and what it says.
+run: setup-run console ## Builds the host and plays the demo: a ten-second capture with a fault in it, and what it says.
 	@$(CARGO) build --release --locked -p punktfunk-host
 	@$(HOST) demo
 
-test: setup-test lint unit docs drift api-checks ## Everything: format, lints, licences, tests, documentation, drift, API checks.
+console: ## Builds what browsers load, if Node is there; the host embeds it.
+	@scripts/console
+
+test: setup-test console lint unit docs drift api-checks ## Everything: format, lints, licences, tests, documentation, drift, API checks.
 	@echo "all checks passed"
 
 test-cluster: setup-test ## The tests against a Thanos cluster of three receivers; its first build is long.
 	@scripts/tools thanos
 	$(CARGO) build $(WORKSPACE) --bins
 	$(CARGO) test $(WORKSPACE) -- --ignored cluster
+
+soak: setup-test ## Ten minutes of eight sessions while the backend is silent, refuses and is away; `make test` takes two.
+	SOAK_SECONDS=600 $(CARGO) test $(WORKSPACE) --test soak -- --nocapture
 
 setup-run:
 	@scripts/setup run
@@ -60,4 +66,5 @@ api-checks: setup-test drift ## The document is valid OpenAPI 3.1, and a fuzzer 
 	scripts/fuzz-api
 
 bench: setup-test ## Prints the tables that the README quotes.
-	$(CARGO) bench --locked -p punktfunk-stats -p punktfunk-recordings -p punktfunk-net -p punktfunk-gamestream
+	$(CARGO) bench --locked -p punktfunk-stats -p punktfunk-recordings -p punktfunk-net -p punktfunk-gamestream -p punktfunk-otlp \
+	    -p punktfunk-prometheus

@@ -190,7 +190,7 @@ pub(crate) fn provenance<'a>(
         })
         .collect();
     let verified = counts.iter().all(|check| check.samples == check.histogram);
-    Provenance { source: Source::Local, verified: Some(verified), counts, backend: None }
+    Provenance { source: Source::Local, verified: Some(verified), counts, backend: None, imported: None }
 }
 
 /// A session's event as a marker.
@@ -205,8 +205,8 @@ pub(crate) fn marker(session_id: &str, at: Duration, event: SessionEvent) -> Mar
     Marker { t_ms: millis(at), session_id: Some(session_id.to_owned()), kind, text }
 }
 
-/// A streaming session for a list.
-pub(crate) fn live_session(session: stats::LiveSession) -> LiveSession {
+/// A streaming session for a list; `target`: host duration above which its frames are late.
+pub(crate) fn live_session(session: stats::LiveSession, target: Option<Duration>) -> LiveSession {
     let SessionSpec { protocol, stages, info, .. } = session.spec;
     LiveSession {
         id: session.session_id,
@@ -214,6 +214,7 @@ pub(crate) fn live_session(session: stats::LiveSession) -> LiveSession {
         stages: stages.as_slice().iter().map(|stage| stage.name.to_owned()).collect(),
         width: info.width,
         height: info.height,
+        latency_target_us: round3(target.unwrap_or(two_frames(info.fps)).as_secs_f64() * 1e6),
         fps: info.fps,
         codec: info.codec,
         encoder: info.encoder,
@@ -222,6 +223,11 @@ pub(crate) fn live_session(session: stats::LiveSession) -> LiveSession {
         bitrate_kbps: session.target_rate_bps.map(|bps| bps as f64 / 1e3),
         rtt_us: session.rtt.map(|rtt| round3(rtt.as_secs_f64() * 1e6)),
     }
+}
+
+/// What `host` may take where nobody has set anything else.
+pub(crate) fn two_frames(fps: u32) -> Duration {
+    Duration::from_secs(2) / fps.max(1)
 }
 
 /// Three decimals: what the wire carries.

@@ -90,8 +90,8 @@ impl Run {
     }
 
     fn join(&mut self, id: &str, spec: &SessionSpec, at: Duration) -> Heard {
-        let two_frames = Duration::from_secs(2) / spec.info.fps.max(1);
-        let session = convert::session_meta(id, spec, at, self.latency_target.unwrap_or(two_frames));
+        let session =
+            convert::session_meta(id, spec, at, self.latency_target.unwrap_or(convert::two_frames(spec.info.fps)));
         let client = if session.client.is_empty() { id } else { session.client.as_str() };
         let text = format!("{client} joined ({}x{}@{})", session.width, session.height, session.fps);
         let marker = Marker { t_ms: session.joined_ms, session_id: Some(id.to_owned()), kind: MarkerKind::Join, text };

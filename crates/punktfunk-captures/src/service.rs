@@ -136,6 +136,11 @@ impl CaptureService {
         Self { inner: Arc::new(inner) }
     }
 
+    /// The host, as every recording names it.
+    pub fn host(&self) -> &HostMeta {
+        &self.inner.host
+    }
+
     /// The store that recordings go to.
     pub fn store(&self) -> &Store {
         &self.inner.store
@@ -279,7 +284,12 @@ impl CaptureService {
 
     /// The sessions that stream now, measured or not.
     pub fn sessions(&self) -> Vec<LiveSession> {
-        self.inner.recorder.sessions().into_iter().map(convert::live_session).collect()
+        self.inner
+            .recorder
+            .sessions()
+            .into_iter()
+            .map(|session| convert::live_session(session, self.inner.latency_target))
+            .collect()
     }
 }
 

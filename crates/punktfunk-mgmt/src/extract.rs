@@ -30,6 +30,23 @@ pub(crate) struct Id(pub(crate) RecordingId);
 /// Any other id in the path, as it was sent.
 pub(crate) struct Name(pub(crate) String);
 
+/// A body of protobuf, whatever it is compressed with. 415 if it says it is something else.
+pub(crate) struct Protobuf(pub(crate) Bytes);
+
+impl FromRequest<App> for Protobuf {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let is_protobuf = says(request.headers(), "application/x-protobuf");
+        let bytes = read(request, app).await?;
+        if !is_protobuf {
+            let message = "the body must be `Content-Type: application/x-protobuf`";
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+        }
+        Ok(Self(bytes))
+    }
+}
+
 impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = ApiError;
 
@@ -138,12 +155,16 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(bytes).map_err(refused)
 }
 
-fn says_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+pub(crate) fn says_json(headers: &HeaderMap) -> bool {
+    says(headers, "application/json")
 }
 
-fn not_json() -> ApiError {
+fn says(headers: &HeaderMap, expected: &str) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(expected)
+}
+
+pub(crate) fn not_json() -> ApiError {
     ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be `Content-Type: application/json`")
 }
 

@@ -11,13 +11,17 @@
 //!
 //! What a caller may ask and what it hears when it may not:
 //!
-//! - `GET /api/v1/health` needs no token and says nothing else. The read-only token opens `/metrics`, so that a scraper holds
-//!   no secret that opens more. Everything else is the operator's.
+//! - `GET /api/v1/health` needs no token and says nothing else. The read-only token opens `/metrics` and remote read, so
+//!   that Prometheus holds no secret that opens more. Everything else is the operator's.
+//! - A browser signs in by a token or a one-time link and holds a session by a cookie that no script reads. Its changes
+//!   carry a CSRF token, and no page of another origin can use it.
+//! - What lies neither in the API nor on a route is the console's and needs nothing: see `console`.
 //! - Every refusal is `{"error": "<message>"}`. The one exception is what is not HTTP, or has a head over 64 KiB: hyper
 //!   answers 400 or 431 without a body and closes, before there is a request.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
 mod auth;
+mod console;
 mod encoding;
 mod error;
 mod etag;
@@ -27,13 +31,16 @@ mod hosts;
 mod limits;
 mod metrics;
 mod openapi;
+mod openmetrics;
 mod pairing;
 mod routes;
+mod served;
 mod server;
 mod state;
 mod tokens;
 mod trace;
 
+pub use auth::sign_in::{LINK_LIFETIME, SignIn};
 pub use error::{ApiError, ErrorBody};
 pub use export::{Export, ExportFigures};
 pub use limits::{ConnectionLimits, RequestLimits};

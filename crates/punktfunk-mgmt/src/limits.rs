@@ -9,13 +9,23 @@ pub struct RequestLimits {
     pub body_bytes: usize,
     /// How long a body may take to arrive. Raising it lets a slow sender hold its connection longer.
     pub body_timeout: Duration,
+    /// Largest recording that is taken in, bytes. A host keeps it in memory while it is checked, about five times over.
+    pub import_bytes: usize,
+    /// How long a recording may take to arrive.
+    pub import_timeout: Duration,
     /// Event streams at a time; each holds a connection for as long as it is watched.
     pub streams: usize,
 }
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { body_bytes: 128 << 10, body_timeout: Duration::from_secs(10), streams: 64 }
+        Self {
+            body_bytes: 128 << 10,
+            body_timeout: Duration::from_secs(10),
+            import_bytes: 256 << 20,
+            import_timeout: Duration::from_secs(45),
+            streams: 64,
+        }
     }
 }
 

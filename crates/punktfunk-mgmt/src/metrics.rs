@@ -14,6 +14,8 @@ use punktfunk_stats::catalogue::{self, Kind, Metric};
 use crate::error::{ApiError, blocking};
 use crate::state::{App, AppState};
 
+mod recordings;
+
 /// How many requests were answered, by class of status. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct RequestCounts(Arc<Mutex<BTreeMap<&'static str, u64>>>);
@@ -35,7 +37,7 @@ impl RequestCounts {
 ///
 /// Prometheus text exposition format; the catalogue of the names: `punktfunk-host metrics`.
 #[utoipa::path(
-    get, path = "/metrics", operation_id = "metrics", tag = "host", security(("operator" = []), ("reader" = [])),
+    get, path = "/metrics", operation_id = "metrics", tag = "host", security(("operator" = []), ("reader" = []), ("session" = [])),
     responses((status = 200, description = "All series", body = String, content_type = "text/plain",
         example = "# TYPE punktfunk_capture_active gauge\npunktfunk_capture_active 0\n"))
 )]
@@ -46,7 +48,8 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse,
 
 fn render(app: &AppState) -> String {
     let mut out = String::new();
-    family(&mut out, &catalogue::BUILD_INFO, Some("version"), [(app.version.as_str(), 1)]);
+    let build = [("version", app.version.as_str()), ("host_id", app.captures.host().id.as_str())];
+    labelled(&mut out, &catalogue::BUILD_INFO, [(build, 1.0)]);
     family(&mut out, &catalogue::CAPTURE_ACTIVE, None, [("", app.captures.status().armed.into())]);
     let sessions = app.captures.sessions();
     let mut protocols = BTreeMap::new();
@@ -58,10 +61,17 @@ fn render(app: &AppState) -> String {
         Ok(usage) => {
             family(&mut out, &catalogue::RECORDINGS, None, [("", usage.recordings)]);
             family(&mut out, &catalogue::RECORDINGS_SIZE, None, [("", usage.bytes)]);
+            family(
+                &mut out,
+                &catalogue::RECORDINGS_QUOTA,
+                None,
+                app.captures.store().quota_bytes().map(|quota| ("", quota)),
+            );
         }
         // A figure that is not known is absent.
         Err(error) => tracing::warn!(%error, cause = %error.source, "the recordings could not be counted"),
     }
+    recordings::render(&mut out, app.captures.store());
     if let Some((verified, kept)) = app.captures.snapshot_outcomes() {
         family(&mut out, &catalogue::SNAPSHOTS, Some("outcome"), [("verified", verified), ("kept", kept)]);
     }
@@ -90,15 +100,28 @@ fn family<'a>(
     label: Option<&str>,
     samples: impl IntoIterator<Item = (&'a str, u64)>,
 ) {
+    // Exact up to 2^53.
+    let samples = samples.into_iter().map(|(text, value)| (label.map(|label| (label, text)), value as f64));
+    labelled(out, metric, samples);
+}
+
+/// One metric: its samples by their labels.
+fn labelled<'a>(
+    out: &mut String,
+    metric: &Metric,
+    samples: impl IntoIterator<Item = (impl IntoIterator<Item = (&'a str, &'a str)>, f64)>,
+) {
     let name = metric.prometheus_name();
     let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
     let help = metric.description.replace('\\', "\\\\").replace('\n', " ");
     // Writing to a String cannot fail.
     write!(out, "# HELP {name} {}\n# TYPE {name} {kind}\n", help.trim()).ok();
-    for (text, value) in samples {
-        match label {
-            Some(label) => writeln!(out, "{name}{{{label}=\"{}\"}} {value}", escape(text)).ok(),
-            None => writeln!(out, "{name} {value}").ok(),
+    for (labels, value) in samples {
+        let labels: Vec<String> =
+            labels.into_iter().map(|(label, text)| format!("{label}=\"{}\"", escape(text))).collect();
+        match labels.as_slice() {
+            [] => writeln!(out, "{name} {value}").ok(),
+            labels => writeln!(out, "{name}{{{}}} {value}", labels.join(",")).ok(),
         };
     }
 }

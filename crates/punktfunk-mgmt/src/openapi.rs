@@ -2,7 +2,7 @@
 
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{Schema, SchemaType, Type};
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr,
@@ -12,11 +12,15 @@ use utoipa::openapi::{
 /// Refusals that any route may answer with: status, name, when.
 const REFUSALS: [(&str, &str, &str); 12] = [
     ("400", "BadRequest", "The request is malformed: its query, a header, or its JSON"),
-    ("401", "Unauthorized", "No valid token was sent"),
-    ("403", "Forbidden", "The token opens `/metrics` only"),
+    ("401", "Unauthorized", "No valid token was sent, and no session"),
+    (
+        "403",
+        "Forbidden",
+        "The token opens `/metrics` and remote read only, or all but remote read; or a change by a session lacks its CSRF token, or another origin asks",
+    ),
     ("404", "NotFound", "There is nothing of this id"),
     ("408", "Timeout", "The body took too long to arrive"),
-    ("413", "TooLarge", "The body is larger than 128 KiB"),
+    ("413", "TooLarge", "The body is larger than 128 KiB, or 256 MiB for a recording"),
     ("415", "NotJson", "The body is not `application/json`"),
     ("421", "Misdirected", "`Host` is neither an address of this host nor in `allowed_hosts`"),
     ("422", "Unprocessable", "The JSON has another shape: a wrong type, an unknown field, a value out of its limits"),
@@ -33,7 +37,8 @@ pub(crate) fn frame() -> OpenApi {
         .description(Some(
             "Arms performance captures of a game-streaming host, shows them live, and keeps them as recordings.\n\n\
              Every request but `GET /api/v1/health` carries a bearer token from the host's configuration directory: \
-             `mgmt-token` for everything, `read-token` for `/metrics`. Whatever is not a success has the body \
+             `mgmt-token` for everything, `read-token` for `/metrics` and remote read. A browser may hold a session instead, by a cookie \
+             that `POST /api/v1/auth/session` sets; its changes carry `X-CSRF-Token`. Whatever is not a success has the body \
              `{\"error\": \"<message>\"}`. Durations end in their unit (`_us`, `_ms`, `_s`); a figure that cannot be \
              measured is `null`, never 0.",
         ))
@@ -46,7 +51,15 @@ pub(crate) fn frame() -> OpenApi {
     };
     let mut components = ComponentsBuilder::new()
         .security_scheme("operator", scheme("The token in `mgmt-token`: everything"))
-        .security_scheme("reader", scheme("The token in `read-token`: `/metrics`"))
+        .security_scheme("reader", scheme("The token in `read-token`: `/metrics` and remote read"))
+        .security_scheme(
+            "session",
+            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
+                "punktfunk-47990",
+                "The cookie that `POST /api/v1/auth/session` sets; its name ends in the port, and begins with `__Host-` \
+                 under TLS. A change also needs `X-CSRF-Token`",
+            ))),
+        )
         .schema_from::<crate::ErrorBody>();
     for (_, name, when) in REFUSALS {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
@@ -63,10 +76,11 @@ pub(crate) fn frame() -> OpenApi {
         .info(info)
         .servers(Some([ServerBuilder::new().url("/").description(Some("The host that serves this document")).build()]))
         .components(Some(components.build()))
-        .security(Some([requirement("operator")]))
+        .security(Some([requirement("operator"), requirement("session")]))
         .tags(Some([
             tag("stats", "Captures and recordings"),
             tag("clients", "Paired clients and pairing"),
+            tag("auth", "Browsers that sign in"),
             tag("host", "The host itself"),
         ]))
         .build()
@@ -84,8 +98,8 @@ pub fn openapi() -> OpenApi {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    let PathItem { get, post, patch, delete, .. } = item;
-    [get, post, patch, delete].into_iter().flatten()
+    let PathItem { get, put, post, patch, delete, .. } = item;
+    [get, put, post, patch, delete].into_iter().flatten()
 }
 
 /// Adds the refusals that follow from what an operation takes and who may call it.

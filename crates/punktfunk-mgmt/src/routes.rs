@@ -13,15 +13,23 @@ use utoipa_axum::routes;
 use crate::error::ApiError;
 use crate::state::{App, AppState};
 
+mod auth;
 mod captures;
 mod clients;
+mod compare;
 mod download;
 mod host;
+mod import;
 mod recordings;
+mod remote_read;
+mod report;
 mod stream;
 
 /// Where the API begins.
 const PREFIX: &str = "/api/v1";
+
+/// What a browser may do with an answer of the API that it takes for a page: nothing.
+const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// All documented routes.
 pub(crate) fn documented() -> OpenApiRouter<App> {
@@ -32,15 +40,24 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(captures::stats_capture_live))
         .routes(routes!(captures::stats_capture_marker_add))
         .routes(routes!(stream::stats_capture_stream))
-        .routes(routes!(recordings::stats_recordings_list))
+        .routes(routes!(recordings::stats_recordings_list, import::stats_recording_import))
         .routes(routes!(
             recordings::stats_recording_get,
             recordings::stats_recording_update,
             recordings::stats_recording_delete
         ))
         .routes(routes!(recordings::stats_recording_snapshot))
+        .routes(routes!(compare::stats_compare))
+        .routes(routes!(compare::stats_baseline_get, compare::stats_baseline_set, compare::stats_baseline_delete))
+        .routes(routes!(compare::stats_recording_check))
         .routes(routes!(download::stats_recording_summary))
         .routes(routes!(download::stats_recording_csv))
+        .routes(routes!(report::stats_recording_openmetrics))
+        .routes(routes!(report::stats_recording_report))
+        .routes(routes!(report::stats_compare_report))
+        .routes(routes!(auth::auth_session_create, auth::auth_session_get, auth::auth_session_delete))
+        .routes(routes!(auth::auth_link_create))
+        .routes(routes!(remote_read::remote_read))
         .routes(routes!(clients::pair_requests_list, clients::pair))
         .routes(routes!(clients::clients_list))
         .routes(routes!(clients::client_revoke))
@@ -58,7 +75,7 @@ pub fn router(state: AppState) -> axum::Router {
     let app = App::new(state);
     let (router, _) = documented().split_for_parts();
     router
-        .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "there is no such route"))
+        .fallback(crate::console::fallback)
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this route has other methods: see the `Allow` header")
         })
@@ -76,16 +93,21 @@ pub fn router(state: AppState) -> axum::Router {
 /// has a weak tag (RFC 9110, section 8.8.1): other bytes, the same recording. An answer that is current says what the whole
 /// one would have said (section 15.4.5); those that have a tag are large enough to be compressed.
 async fn finish(mut request: Request, next: Next) -> Response {
-    let gzip = crate::encoding::negotiate(request.headers_mut());
+    let accepted = crate::encoding::negotiate(request.headers_mut());
+    request.extensions_mut().insert(accepted);
     let mut response = next.run(request).await;
     let current = response.status() == StatusCode::NOT_MODIFIED;
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // Nor may another page embed it, even without being able to read it.
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(DATA_POLICY));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if current {
         headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     }
-    if headers.contains_key(header::CONTENT_ENCODING) || current && gzip {
+    if headers.contains_key(header::CONTENT_ENCODING) || current && accepted.gzip {
         weaken_tag(headers);
     }
     response

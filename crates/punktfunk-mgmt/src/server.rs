@@ -20,6 +20,7 @@ use tokio_rustls::rustls;
 use crate::hosts::Hosts;
 use crate::limits::ConnectionLimits;
 use crate::metrics::RequestCounts;
+use crate::served::Served;
 use crate::state::Shutdown;
 
 mod gate;
@@ -86,14 +87,19 @@ pub enum ServeError {
 /// A server that runs.
 #[derive(Debug)]
 pub struct Running {
-    address: SocketAddr,
+    served: Served,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
     /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.served.address
+    }
+
+    /// The address for a browser: that of the interface towards the network where it listens on all of them.
+    pub fn url(&self) -> String {
+        self.served.url()
     }
 
     /// Returns when the server has ended after its shutdown was triggered.
@@ -117,10 +123,11 @@ pub async fn serve(config: ServerConfig, router: axum::Router, shutdown: Shutdow
     let refused = |source| ServeError::Bind { bind, source };
     let listener = TcpListener::bind(bind).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
-    let gate = Gate { hosts: Hosts::new(bind.ip(), &allowed_hosts), limits, requests, router };
+    let served = Served { address, tls: tls.is_some() };
+    let gate = Gate { hosts: Hosts::new(bind.ip(), &allowed_hosts), limits, requests, served, router };
     let server = Server { gate: Arc::new(gate), tls: tls.map(TlsAcceptor::from), limits };
     let task = tokio::spawn(server.run(listener, shutdown));
-    Ok(Running { address, task })
+    Ok(Running { served, task })
 }
 
 struct Server {

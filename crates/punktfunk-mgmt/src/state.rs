@@ -6,6 +6,7 @@ use std::sync::Arc;
 use punktfunk_captures::CaptureService;
 use tokio::sync::{Semaphore, watch};
 
+use crate::auth::sign_in::SignIn;
 use crate::export::Export;
 use crate::limits::RequestLimits;
 use crate::metrics::RequestCounts;
@@ -24,6 +25,8 @@ pub struct AppState {
     pub requests: RequestCounts,
     /// Who may ask.
     pub tokens: Arc<Tokens>,
+    /// Browsers that are signed in, and links for others.
+    pub sign_in: SignIn,
     /// Ends the event streams.
     pub shutdown: Shutdown,
     /// Version of the host, as `GET version` tells it.
@@ -48,17 +51,34 @@ pub(crate) struct Inner {
     parts: AppState,
     /// One permit an open event stream.
     pub(crate) streams: Arc<Semaphore>,
+    /// One permit: recordings are taken in one at a time, since each is held in memory.
+    pub(crate) imports: Semaphore,
+    /// One permit a remote read under way.
+    reads: Arc<Semaphore>,
 }
+
+/// Remote reads at a time: each may need some hundred megabytes, and the processor belongs to the stream. Others wait.
+const READS: usize = 2;
 
 impl App {
     pub(crate) fn new(parts: AppState) -> Self {
         let streams = Arc::new(Semaphore::new(parts.limits.streams));
-        Self(Arc::new(Inner { parts, streams }))
+        Self(Arc::new(Inner { parts, streams, imports: Semaphore::new(1), reads: Arc::new(Semaphore::new(READS)) }))
+    }
+
+    /// One permit a remote read under way.
+    pub(crate) fn reads(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.reads)
     }
 
     /// One permit an open event stream.
     pub(crate) fn streams(&self) -> Arc<Semaphore> {
         Arc::clone(&self.0.streams)
+    }
+
+    /// One permit: a recording is taken in.
+    pub(crate) fn imports(&self) -> &Semaphore {
+        &self.0.imports
     }
 }
 

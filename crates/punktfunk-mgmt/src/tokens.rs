@@ -1,4 +1,4 @@
-//! The two tokens: the operator's, and one that opens `/metrics` only. 256 random bits each, in files that only the host's user
+//! The two tokens: the operator's, and one that opens `/metrics` and remote read only. 256 random bits each, in files that only the host's user
 //! reads, made at first start.
 //!
 //! Comparison takes the same time whatever was sent, and `Debug` shows no token.
@@ -10,7 +10,9 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
+use serde::Serialize;
 use subtle::ConstantTimeEq as _;
+use utoipa::ToSchema;
 
 /// File of the operator's token in the configuration directory.
 pub const OPERATOR_FILE: &str = "mgmt-token";
@@ -30,7 +32,7 @@ pub struct Token(String);
 
 impl Token {
     /// A new one from the system's generator.
-    fn random() -> Result<Self, io::Error> {
+    pub(crate) fn random() -> Result<Self, io::Error> {
         let mut bytes = [0; 32];
         SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("the system gives no random numbers"))?;
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
@@ -49,11 +51,12 @@ impl fmt::Debug for Token {
 }
 
 /// What a token allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything.
     Operator,
-    /// Reading `/metrics`.
+    /// Reading `/metrics`, and recordings by remote read.
     Reader,
 }
 
@@ -118,7 +121,7 @@ impl Tokens {
         &self.operator
     }
 
-    /// The one that opens `/metrics` only.
+    /// The one that opens `/metrics` and remote read only.
     pub fn reader(&self) -> &Token {
         &self.reader
     }

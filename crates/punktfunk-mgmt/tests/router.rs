@@ -255,7 +255,11 @@ async fn metrics_have_the_always_on_names() {
     let metrics = rig.get("/metrics").await;
     assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let text = metrics.text();
-    let lines = ["punktfunk_build_info{version=\"0.0.0\"} 1", "punktfunk_capture_active 0", "punktfunk_recordings 1"];
+    let lines = [
+        "punktfunk_build_info{version=\"0.0.0\",host_id=\"test\"} 1",
+        "punktfunk_capture_active 0",
+        "punktfunk_recordings 1",
+    ];
     for line in lines.into_iter().chain(["punktfunk_session_active{protocol=\"native\"} 1"]) {
         assert!(text.lines().any(|found| found == line), "{line} in {text}");
     }

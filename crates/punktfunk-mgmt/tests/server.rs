@@ -103,6 +103,32 @@ async fn pinned(
 }
 
 #[tokio::test]
+async fn under_tls_the_cookie_of_a_session_is_for_this_host_and_tls_only() {
+    let rig = Rig::new();
+    let (certificate, key, ours) = identity();
+    let tls = tls_config(certificate.as_bytes(), key.as_bytes()).unwrap();
+    let server = rig.serve(|config| config.tls = Some(tls)).await;
+    let ask = async |request| {
+        let stream = pinned(server.address(), &ours, &rustls::version::TLS13).await.unwrap();
+        wire::whole(stream, request).await.unwrap()
+    };
+    let mut sign_in = wire::get(&rig, "/api/v1/auth/session");
+    *sign_in.method_mut() = hyper::Method::POST;
+    let answer = ask(sign_in).await;
+    let cookie = answer.header("set-cookie");
+    assert!(cookie.starts_with(&format!("__Host-punktfunk-{}=", server.address().port())), "{cookie}");
+    assert!(cookie.contains("; Secure") && cookie.contains("; Path=/;") && !cookie.contains("Domain"), "{cookie}");
+
+    let mut request = wire::get(&rig, "/api/v1/version");
+    request.headers_mut().remove("authorization");
+    request.headers_mut().insert("cookie", cookie.split(';').next().unwrap().parse().unwrap());
+    assert_eq!(ask(request).await.status, 200);
+    let mut link = wire::get(&rig, "/api/v1/auth/links");
+    *link.method_mut() = hyper::Method::POST;
+    assert!(ask(link).await.json()["url"].as_str().unwrap().starts_with("https://localhost/#signin="));
+}
+
+#[tokio::test]
 async fn a_client_that_pinned_the_certificate_is_served_over_tls_and_one_that_pinned_another_turns_away() {
     let rig = Rig::new();
     let (certificate, key, ours) = identity();

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Longest id that is accepted: file systems take 255 bytes, and a suffix and an ending must fit.
 const MAX_LEN: usize = 128;
 
+/// Longest suffix: a dash and ten digits.
+const MAX_SUFFIX: usize = 11;
+
 /// Names that Windows keeps for devices, whatever ending follows.
 const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "COM", "LPT"];
 
@@ -40,6 +43,14 @@ impl RecordingId {
     #[must_use]
     pub fn with_suffix(&self, n: u32) -> Self {
         Self(format!("{}-{n}", self.0))
+    }
+
+    /// The id, shortened if a suffix would make it too long.
+    #[must_use]
+    pub(crate) fn with_room(&self) -> Self {
+        // ASCII, so any place is between two characters.
+        let kept = &self.0[..self.0.len().min(MAX_LEN - MAX_SUFFIX)];
+        Self(kept.trim_end_matches('.').to_owned())
     }
 
     /// The id as text.
@@ -115,6 +126,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_id_with_a_suffix_is_one_however_long_it_was(text in "[a-z0-9._-]{1,128}", n in any::<u32>()) {
+            if let Ok(id) = text.parse::<RecordingId>() {
+                let longer = id.with_room().with_suffix(n);
+                prop_assert_eq!(longer.as_str().parse::<RecordingId>(), Ok(longer.clone()));
+            }
+        }
+
         #[test]
         fn every_id_that_is_made_parses(ms in any::<u64>(), resolution in proptest::option::of(any::<(u32, u32)>()), n in any::<u32>()) {
             let id = RecordingId::new(ms, resolution).with_suffix(n);

@@ -248,7 +248,8 @@ fn recover_one(store: &Store, id: RecordingId) -> Recovered {
         meta.sessions = found.sessions;
         complete(&mut meta.sessions, &found.samples, &found.markers);
         // An interrupted capture has no totals to compare with.
-        let provenance = Provenance { source: Source::Local, verified: None, counts: Vec::new(), backend: None };
+        let provenance =
+            Provenance { source: Source::Local, verified: None, counts: Vec::new(), backend: None, imported: None };
         let capture = Capture::assemble(meta, found.samples, found.markers, provenance, Vec::new());
         store.save(&capture)?;
         // Damaged lines may hold anything; only what can be read again replaces them.

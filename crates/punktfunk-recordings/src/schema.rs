@@ -404,6 +404,20 @@ pub struct Provenance {
     /// How the recording was held against the metrics backend; `null` if it was not.
     #[serde(default)]
     pub backend: Option<BackendCheck>,
+    /// Whence it came, if another host made it or it was exported and taken in again; `null` for this host's own. Summary
+    /// and verdict were made anew from the samples then.
+    #[serde(default)]
+    pub imported: Option<Import>,
+}
+
+/// That a recording was taken in from a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Import {
+    /// When, ms since 1970.
+    pub at_unix_ms: u64,
+    /// The id that it had there.
+    #[schema(value_type = String, example = "2026-06-26T20-14-03Z_1280x720")]
+    pub id: RecordingId,
 }
 
 /// How a comparison with the metrics backend ended.

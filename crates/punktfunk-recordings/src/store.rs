@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::fs::{TEMPORARY, private_dir, private_file, remove, replace};
 use crate::head::{self, Unreadable};
 use crate::id::RecordingId;
+use crate::import::ImportError;
 use crate::journal::{Journal, JournalError, Recovered};
 use crate::listing::{Cache, ListError, ListQuery, Listed, Listing, MAX_BYTES, Revision, id_of, name_of, scan};
 use crate::schema::{Capture, CaptureMeta};
@@ -25,6 +26,9 @@ pub use error::{DeleteError, GetError, OpenError, SaveError, UpdateError};
 
 /// Name of the file that the host holds a lock on.
 const LOCK: &str = ".lock";
+
+/// Name of the file that holds the baseline's id. Hidden, so no listing takes it for a recording.
+const BASELINE: &str = ".baseline";
 
 /// Largest metadata that an edit may leave, bytes: well within the head that a listing reads.
 const MAX_PATCHED: usize = 512 << 10;
@@ -140,6 +144,11 @@ impl Store {
         &self.0.dir
     }
 
+    /// Bytes that all recordings together may have before the oldest are deleted.
+    pub fn quota_bytes(&self) -> Option<u64> {
+        self.0.options.quota_bytes
+    }
+
     /// The file of a recording, whether it exists or not.
     pub fn path_of(&self, id: &RecordingId) -> PathBuf {
         self.0.dir.join(name_of(id))
@@ -148,8 +157,12 @@ impl Store {
     /// Gives the id of a capture that starts now, different from every other one in this directory, on its way to it, or
     /// left over in a journal.
     pub fn new_id(&self, started_unix_ms: u64, resolution: Option<(u32, u32)>) -> RecordingId {
+        self.reserve(RecordingId::new(started_unix_ms, resolution))
+    }
+
+    /// This id if it is free, or else the first free one made of it.
+    fn reserve(&self, first: RecordingId) -> RecordingId {
         let mut reserved = lock(&self.0.reserved);
-        let first = RecordingId::new(started_unix_ms, resolution);
         let others = (2..=u32::MAX).map(|n| first.with_suffix(n));
         let taken = |id: &RecordingId| {
             // A file that cannot be looked at may exist.
@@ -182,6 +195,17 @@ impl Store {
         Ok(revision)
     }
 
+    /// Takes in a recording from elsewhere, under its own id or, if that is taken, one made of it. `now_unix_ms`: the time.
+    ///
+    /// # Errors
+    /// [`ImportError`] says what is wrong with it, or that it could not be written. No other recording is touched.
+    pub fn import(&self, bytes: &[u8], now_unix_ms: u64) -> Result<Updated, ImportError> {
+        let mut capture = crate::import::read(bytes, now_unix_ms)?;
+        capture.meta.id = self.reserve(capture.meta.id.with_room());
+        let revision = self.save(&capture)?;
+        Ok(Updated { meta: capture.meta, revision })
+    }
+
     /// Lists a page, newest first. Reads only the heads of files that it has not read before.
     ///
     /// # Errors
@@ -205,6 +229,32 @@ impl Store {
             return Err(unreadable(Unreadable::Renamed { holds: capture.meta.id.to_string() }));
         }
         Ok(Stored { capture, revision })
+    }
+
+    /// Reads the head of a recording's file: nothing of its samples, and no other file.
+    ///
+    /// # Errors
+    /// [`GetError::NotFound`], or why its file cannot be read.
+    pub fn meta(&self, id: &RecordingId) -> Result<CaptureMeta, GetError> {
+        let path = self.path_of(id);
+        let error = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => GetError::NotFound { id: id.clone() },
+            _ => GetError::Io { path: path.clone(), source },
+        };
+        let unreadable = |reason| GetError::Unreadable { id: id.clone(), reason };
+        if !fs::symlink_metadata(&path).map_err(error)?.is_file() {
+            return Err(unreadable(Unreadable::NotAFile));
+        }
+        let file = File::open(&path).map_err(error)?;
+        let len = file.metadata().map_err(error)?.len();
+        if len > MAX_BYTES {
+            return Err(unreadable(Unreadable::TooLarge { limit: MAX_BYTES }));
+        }
+        let meta = head::read(&file, len, &mut Vec::new()).map_err(error)?.map_err(unreadable)?;
+        if meta.id != *id {
+            return Err(unreadable(Unreadable::Renamed { holds: meta.id.to_string() }));
+        }
+        Ok(meta)
     }
 
     /// Reads a recording's file as it is.
@@ -313,7 +363,40 @@ impl Store {
         if expected.is_some_and(|expected| *expected != current) {
             return Err(DeleteError::Conflict { current });
         }
-        remove(&path).map_err(error)
+        remove(&path).map_err(error)?;
+        lock(&self.0.reserved).remove(id);
+        Ok(())
+    }
+
+    /// The recording that others are held against, if one is pinned and still there.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn baseline(&self) -> io::Result<Option<RecordingId>> {
+        let text = match fs::read_to_string(self.0.dir.join(BASELINE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text?,
+        };
+        // Somebody may have written into it, or deleted the recording.
+        Ok(text.trim().parse().ok().filter(|id| self.path_of(id).exists()))
+    }
+
+    /// Pins the recording that others are held against, or none.
+    ///
+    /// # Errors
+    /// [`GetError::NotFound`] if there is no such recording; otherwise what the system says.
+    pub fn set_baseline(&self, id: Option<&RecordingId>) -> Result<(), GetError> {
+        let path = self.0.dir.join(BASELINE);
+        let _writing = lock(&self.0.writing);
+        let failed = |source| GetError::Io { path: path.clone(), source };
+        match id {
+            Some(id) if !self.path_of(id).is_file() => Err(GetError::NotFound { id: id.clone() }),
+            Some(id) => replace(&path, &[id.as_str().as_bytes(), b"\n"], None).map(drop).map_err(failed),
+            None => match remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+                _ => Ok(()),
+            },
+        }
     }
 
     /// Counts recordings and bytes without opening a file.

@@ -309,7 +309,7 @@ fn order_stages(figures: &mut Figures, sessions: &[SessionMeta]) {
 
 /// Rounds to a decimal that JSON carries exactly; `scale` is a power of ten. What absurd samples add up to stays a number:
 /// JSON has no others, and a recording that holds one could not be read again.
-fn rounded(value: f64, scale: f64) -> f64 {
+pub(crate) fn rounded(value: f64, scale: f64) -> f64 {
     let finite = if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) };
     let scaled = finite * scale;
     if scaled.is_finite() { scaled.round() / scale } else { finite }

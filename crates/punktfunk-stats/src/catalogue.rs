@@ -25,6 +25,8 @@ pub enum Scope {
     Capture,
     /// Always there, on `/metrics`.
     Always,
+    /// Exists only in saved recordings, over remote read.
+    Recording,
 }
 
 /// An attribute of a metric's data points.
@@ -99,6 +101,8 @@ pub mod attribute {
     pub const TYPE: &str = "type";
     /// What became of something.
     pub const OUTCOME: &str = "outcome";
+    /// Id of a saved recording: over remote read beside `source`, and on `/metrics`.
+    pub const RECORDING: &str = "recording";
     /// Random for each start of the host.
     pub const RUN_ID: &str = "run.id";
 }
@@ -184,6 +188,12 @@ metrics! {
     ENCODER_TARGET_RATE = "punktfunk.encoder.target_rate", Gauge, "By/s", Capture, [];
     /// Newest round-trip time to the client.
     SESSION_RTT = "punktfunk.session.rtt", Gauge, "s", Capture, [];
+    /// Time between two frames at the frame rate that was granted to the session.
+    SESSION_FRAME_BUDGET = "punktfunk.session.frame.budget", Gauge, "s", Capture, [];
+    /// Host duration above which a frame of the session is late.
+    SESSION_LATENCY_TARGET = "punktfunk.session.latency.target", Gauge, "s", Capture, [];
+    /// Share of the latency target that a stage is meant to need, as a duration.
+    SESSION_STAGE_BUDGET = "punktfunk.session.stage.budget", Gauge, "s", Capture, [STAGE];
     /// Always 1; says what a session is.
     SESSION_INFO = "punktfunk.session.info", Gauge, "", Capture,
         [open("mode"), open("codec"), open("encoder"), open("frame.source_kind"), open("client")];
@@ -198,6 +208,21 @@ metrics! {
     RECORDINGS = "punktfunk.recordings", Gauge, "", Always, [];
     /// Size of all saved recordings on disk.
     RECORDINGS_SIZE = "punktfunk.recordings.size", Gauge, "By", Always, [];
+    /// Size that all saved recordings may have before the oldest are deleted; absent without a quota.
+    RECORDINGS_QUOTA = "punktfunk.recordings.quota", Gauge, "By", Always, [];
+    /// Always 1; says what a saved recording is: for the newest ones.
+    RECORDING_INFO = "punktfunk.recording.info", Gauge, "", Always,
+        [open(attribute::RECORDING), open("label"), open(attribute::KIND), open("verdict"), open(attribute::STAGE)];
+    /// When a saved recording was begun, seconds since 1970.
+    RECORDING_START = "punktfunk.recording.start", Gauge, "s", Always, [open(attribute::RECORDING)];
+    /// How long the gate of a saved recording was open.
+    RECORDING_DURATION = "punktfunk.recording.duration", Gauge, "s", Always, [open(attribute::RECORDING)];
+    /// 99th percentile of the host duration of a saved recording, over all its sessions.
+    RECORDING_HOST_P99 = "punktfunk.recording.host.p99", Gauge, "s", Always, [open(attribute::RECORDING)];
+    /// Share of the frames of a saved recording whose host duration was over the latency target.
+    RECORDING_LATE = "punktfunk.recording.late", Gauge, "1", Always, [open(attribute::RECORDING)];
+    /// When a marker of a saved recording was set, seconds since 1970; each is there for a minute.
+    RECORDING_MARKER = "punktfunk.recording.marker.timestamp", Gauge, "s", Recording, [open(attribute::KIND), open("text")];
     /// Requests that the management API answered, by status class.
     API_REQUESTS = "punktfunk.api.requests", Counter, "{request}", Always, [open("status")];
     /// Requests to the OTLP backend by what became of them: `exported` whole, `refused` in whole or in part, `dropped`
@@ -211,8 +236,8 @@ metrics! {
     EXPORT_UP = "punktfunk.export.up", Gauge, "", Always, [];
     /// Recordings that were held against the metrics backend: `verified`, or `kept` with the collector's figures.
     SNAPSHOTS = "punktfunk.recording.snapshots", Counter, "{recording}", Always, [OUTCOME_SNAPSHOT];
-    /// Always 1; says which build runs.
-    BUILD_INFO = "punktfunk.build.info", Gauge, "", Always, [open("version")];
+    /// Always 1; says which build runs, and by which `host_id` the captures of this host are found.
+    BUILD_INFO = "punktfunk.build.info", Gauge, "", Always, [open("version"), open(attribute::HOST_ID)];
 }
 
 /// A metric as it stands in `api/metrics.json`.

@@ -233,6 +233,30 @@ fn every_snapshot_holds_just_the_windows_whose_steps_have_ended() {
 }
 
 #[test]
+fn what_is_not_known_of_a_session_or_capture_is_no_attribute() {
+    let (snapshots, taken) = SnapshotSender::bounded(16);
+    let mut lab = Lab::new(RecorderConfig { snapshots: Some(snapshots), ..RecorderConfig::default() });
+    let mut player = lab.session(&[]);
+    lab.arm();
+    player.frame(lab.now, 5 * MS);
+    lab.advance(20 * MS);
+    lab.stop();
+    let snapshot = taken.try_iter().last().unwrap();
+    let metrics = snapshot.metrics.scope_metrics().flat_map(|scope| scope.metrics());
+    let info = metrics.filter(|metric| metric.name() == catalogue::SESSION_INFO.name).map(|metric| metric.data());
+    let keys: Vec<String> = info
+        .flat_map(|data| match data {
+            AggregatedMetrics::F64(MetricData::Gauge(gauge)) => gauge.data_points(),
+            other => panic!("{other:?}"),
+        })
+        .flat_map(|point| point.attributes().map(|attribute| attribute.key.to_string()))
+        .collect();
+    // An empty value would stand for the same, and Thanos takes none.
+    assert!(keys.iter().any(|key| key == "codec"), "{keys:?}");
+    assert!(!keys.iter().any(|key| key == "client" || key == "encoder"), "{keys:?}");
+}
+
+#[test]
 fn a_capture_stopped_as_a_window_closes_stamps_its_snapshots_apart() {
     let (snapshots, taken) = SnapshotSender::bounded(16);
     let mut lab = Lab::new(RecorderConfig { snapshots: Some(snapshots), ..RecorderConfig::default() });

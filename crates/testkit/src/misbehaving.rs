@@ -159,6 +159,11 @@ impl Misbehaving {
     pub fn requests(&self) -> Vec<Request> {
         self.shared.requests.lock().clone()
     }
+
+    /// What has come since the last time, and is not kept any longer.
+    pub fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut *self.shared.requests.lock())
+    }
 }
 
 impl Drop for Misbehaving {

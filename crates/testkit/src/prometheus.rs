@@ -14,9 +14,16 @@ use crate::process::{Process, arguments, free_port, path_argument};
 use crate::tools::{ToolSet, deployed, tool};
 
 /// What is scraped in production.
-const TARGETS: &str = r#"targets: ["127.0.0.1:47990"]"#;
+const TARGETS: &str = r#"targets: ["host:47990"]"#;
 
-/// How one differs from what people run; by default in nothing but that no host is scraped.
+/// Where alerts go in production.
+const ALERTMANAGER: &str = r#"targets: ["alertmanager:9093"]"#;
+
+/// Lines after which a job, or a remote read, takes a proxy.
+const JOB: &str = "  - job_name: punktfunk-host\n";
+const READ: &str = "    url: http://host:47990/api/v1/read\n";
+
+/// How one differs from what people run; by default in nothing but that no host is scraped and nobody told of alerts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrometheusOptions {
     /// `--enable-feature=promql-experimental-functions`: `histogram_quantiles`.
@@ -25,8 +32,11 @@ pub struct PrometheusOptions {
     pub admin_api: bool,
     /// How long samples are kept, in whole seconds; the server's own default if there is none.
     pub retention: Option<Duration>,
-    /// Address of the host that is scraped, and the token that opens its `/metrics`.
+    /// Address of the host that is scraped and whose recordings are read, and its read token. The host is asked as if it
+    /// were a proxy, so that it still hears the name that stands in the configuration.
     pub scrape: Option<(String, String)>,
+    /// Address of the Alertmanager that is told of alerts.
+    pub alertmanager: Option<String>,
     /// Further flags.
     pub flags: Vec<String>,
     /// What to replace in the configuration, and by what. Each must stand there exactly once.
@@ -49,16 +59,35 @@ impl Prometheus {
     /// If it is not built ([`tools`](crate::tools) tells), or does not take the configuration.
     pub fn start(options: &PrometheusOptions) -> Self {
         let dir = tempfile::tempdir().expect("there is room for a directory");
-        let (target, token) = match &options.scrape {
-            Some((address, token)) => (format!("targets: [{address:?}]"), token.as_str()),
-            None => ("targets: []".to_owned(), ""),
+        let source = deployed("prometheus");
+        let mut config = fs::read_to_string(source.join("prometheus.yml")).expect("the configuration is checked in");
+        let token = match &options.scrape {
+            Some((address, token)) => {
+                let proxied = |lines: &str| format!("{lines}    proxy_url: http://{address}\n");
+                config = edit(edit(config, JOB, &proxied(JOB)), READ, &proxied(READ));
+                token.as_str()
+            }
+            None => {
+                config = edit(config, TARGETS, "targets: []");
+                ""
+            }
         };
-        let config =
-            fs::read_to_string(deployed("prometheus/prometheus.yml")).expect("the configuration is checked in");
-        let config = edit(config, TARGETS, &target);
+        let alertmanager = options.alertmanager.iter().map(|address| format!("{address:?}")).collect::<String>();
+        config = edit(config, ALERTMANAGER, &format!("targets: [{alertmanager}]"));
+        if let Some(retention) = options.retention {
+            config = edit(config, "time: 30d", &format!("time: {}s", retention.as_secs()));
+        }
         let config = options.config_edits.iter().fold(config, |config, (from, to)| edit(config, from, to));
         write(dir.path(), "prometheus.yml", &config);
-        write(dir.path(), "read-token", token);
+        for folder in ["secrets", "rules"] {
+            fs::create_dir(dir.path().join(folder)).expect("there is room for a directory");
+        }
+        write(dir.path(), "secrets/read-token", token);
+        for rules in fs::read_dir(source.join("rules")).expect("the rules are checked in") {
+            let rules = rules.expect("the directory can be read");
+            let to = dir.path().join("rules").join(rules.file_name());
+            fs::copy(rules.path(), to).expect("there is room for a small file");
+        }
 
         let address = format!("127.0.0.1:{}", free_port());
         let url = format!("http://{address}");
@@ -71,9 +100,6 @@ impl Prometheus {
         }
         if options.admin_api {
             flags.push("--web.enable-admin-api".into());
-        }
-        if let Some(retention) = options.retention {
-            flags.push(format!("--storage.tsdb.retention.time={}s", retention.as_secs()).into());
         }
         flags.extend(options.flags.iter().map(Into::into));
 
@@ -92,7 +118,7 @@ impl Prometheus {
         format!("{}/api/v1/otlp/v1/metrics", self.url)
     }
 
-    /// The directory with `prometheus.yml`, `read-token` and `data/`.
+    /// The directory with `prometheus.yml`, `rules/`, `secrets/` and `data/`.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -129,6 +155,15 @@ impl Prometheus {
     /// If it does not answer, or not with JSON.
     pub fn query(&self, promql: &str, time: Option<f64>) -> Value {
         query(&self.url, promql, time)
+    }
+
+    /// The answer to a GET of a path of its API.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer, or not with JSON.
+    pub fn get(&self, path: &str) -> Value {
+        http::get(&format!("{}{path}", self.url)).expect("prometheus answers").json()
     }
 
     /// Deletes the series that a selector names. Needs [`PrometheusOptions::admin_api`].

@@ -95,6 +95,7 @@ fn options_reach_the_prometheus() {
         admin_api: true,
         retention: Some(Duration::from_secs(7200)),
         scrape: Some(("127.0.0.1:9".to_owned(), "secret".to_owned())),
+        alertmanager: Some("127.0.0.1:8".to_owned()),
         flags: vec!["--query.lookback-delta=1m".to_owned()],
         config_edits: vec![("out_of_order_time_window: 30m".to_owned(), "out_of_order_time_window: 5m".to_owned())],
     });
@@ -104,12 +105,13 @@ fn options_reach_the_prometheus() {
         serde_json::from_str::<Value>(&body.unwrap()).unwrap()
     };
     let flags = get("status/flags");
-    assert_eq!(flags["data"]["storage.tsdb.retention.time"], "2h");
     assert_eq!(flags["data"]["query.lookback-delta"], "1m");
     let config = get("status/config");
     let config = config["data"]["yaml"].as_str().unwrap();
-    assert!(config.contains("out_of_order_time_window: 5m") && config.contains("- 127.0.0.1:9\n"), "{config}");
-    assert_eq!(fs::read_to_string(prometheus.dir().join("read-token")).unwrap(), "secret");
+    for line in ["out_of_order_time_window: 5m", "time: 2h", "proxy_url: http://127.0.0.1:9", "- 127.0.0.1:8\n"] {
+        assert!(config.contains(line), "{line} in {config}");
+    }
+    assert_eq!(fs::read_to_string(prometheus.dir().join("secrets/read-token")).unwrap(), "secret");
 
     assert_eq!(write_gauge(&prometheus.otlp_url(), "punktfunk.test.kept", 1.0, now()), 200);
     assert_eq!(write_gauge(&prometheus.otlp_url(), "punktfunk.test.deleted", 1.0, now()), 200);
@@ -127,7 +129,10 @@ fn promtool_accepts_the_configuration_for_production() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("prometheus.yml");
     fs::copy(format!("{DEPLOY}/prometheus/prometheus.yml"), &config).unwrap();
-    fs::write(dir.path().join("read-token"), "secret").unwrap();
+    for folder in ["secrets", "rules"] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+    }
+    fs::write(dir.path().join("secrets/read-token"), "secret").unwrap();
     let output = promtool.args(["check", "config", "--lint=all", "--lint-fatal"]).arg(&config).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

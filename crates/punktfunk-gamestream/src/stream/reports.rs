@@ -22,6 +22,8 @@ enum Wish {
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     last: Option<(Wish, Instant)>,
+    /// The last report, without where it stands.
+    reported: Option<FecStatus>,
 }
 
 impl Reports {
@@ -41,6 +43,12 @@ impl Reports {
         last_idr: u32,
         counters: &SessionCounters,
     ) -> bool {
+        // Of a block of which nothing arrived the stock client knows nothing: it repeats the last one's figures under the
+        // block's name. Sequence numbers tell: no two blocks have the same.
+        let figures = FecStatus { frame: 0, block: 0, ..*status };
+        if self.reported.replace(figures) == Some(figures) {
+            return self.lost(now, status.frame, last_idr);
+        }
         let missing = u64::from(status.missing);
         counters.add(Counter::PacketsLost, missing);
         if is_loss_burst(missing, u64::from(status.data_received) + u64::from(status.parity_received)) {
@@ -51,12 +59,14 @@ impl Reports {
                 counters.add(Counter::FecRecovered, shards);
                 false
             }
-            // Frame numbers wrap: the sign of their distance says which is older.
-            Repair::Lost => {
-                let mended = (status.frame.wrapping_sub(last_idr) as i32) < 0;
-                !mended && self.is_new(Wish::LostFrame, now)
-            }
+            Repair::Lost => self.lost(now, status.frame, last_idr),
         }
+    }
+
+    fn lost(&mut self, now: Instant, frame: u32, last_idr: u32) -> bool {
+        // Frame numbers wrap: the sign of their distance says which is older.
+        let mended = (frame.wrapping_sub(last_idr) as i32) < 0;
+        !mended && self.is_new(Wish::LostFrame, now)
     }
 
     fn is_new(&mut self, wish: Wish, now: Instant) -> bool {

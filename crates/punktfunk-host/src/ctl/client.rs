@@ -153,6 +153,16 @@ impl Client {
         self.whole(Method::POST, path, Some(body)).await
     }
 
+    pub(super) async fn put<T: Serialize>(&self, path: &str, body: &T) -> Result<Answer, CtlError> {
+        let body = serde_json::to_vec(body).map_err(|error| CtlError::Answer(error.to_string()))?;
+        self.whole(Method::PUT, path, Some(body)).await
+    }
+
+    /// Sends JSON as it is.
+    pub(super) async fn post_bytes(&self, path: &str, body: Vec<u8>) -> Result<Answer, CtlError> {
+        self.whole(Method::POST, path, Some(body)).await
+    }
+
     /// Opens an event stream.
     pub(super) async fn events(&self, path: &str) -> Result<Events, CtlError> {
         let response = self.request(Method::GET, path, None).await?;

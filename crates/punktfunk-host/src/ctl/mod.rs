@@ -1,8 +1,11 @@
 //! `punktfunk-host ctl`: the management API from a terminal. It draws what the API says and computes nothing.
 
 mod client;
+mod compare;
+mod console;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use punktfunk_captures::{StartRequest, StatsStatus};
@@ -41,6 +44,37 @@ pub enum Command {
     Clients(Clients),
     /// Sessions that stream now
     Sessions,
+    /// Hold recordings against the first one: what changed, and what is noise
+    Compare {
+        /// Two to four ids
+        #[arg(required = true, num_args = 2..=4)]
+        ids: Vec<String>,
+    },
+    /// Check a recording against the baseline; exit code 0 passes, 3 fails, 4 cannot tell
+    Check(CheckArgs),
+    /// The recording that others are held against; with an id, pin it
+    Baseline {
+        /// Its id
+        id: Option<String>,
+        /// Take the pin away
+        #[arg(long, conflicts_with = "id")]
+        clear: bool,
+    },
+    /// Write the report of a recording, or of a comparison, as one HTML file
+    Report {
+        /// One id; two to four for a comparison
+        #[arg(required = true, num_args = 1..=4)]
+        ids: Vec<String>,
+        /// File to write; standard output without it
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+    },
+    /// A link that signs one browser in to the console, once
+    Console {
+        /// Also as a QR code, for a phone
+        #[arg(long)]
+        qr: bool,
+    },
 }
 
 /// How to start.
@@ -63,6 +97,19 @@ pub struct StartArgs {
     stop_with_session: bool,
 }
 
+/// What to check, and against what.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Id of the recording; the newest without it
+    id: Option<String>,
+    /// Id of the baseline; the pinned one without it
+    #[arg(long)]
+    baseline: Option<String>,
+    /// How much worse a figure may be, percent
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = compare::percent)]
+    max_regression: f64,
+}
+
 /// What can be done with recordings.
 #[derive(Debug, Subcommand)]
 pub enum Recordings {
@@ -83,6 +130,11 @@ pub enum Recordings {
         /// Its id
         id: String,
     },
+    /// Take one in from a JSON file
+    Import {
+        /// The file
+        file: PathBuf,
+    },
     /// Write one to a file or to standard output
     Export {
         /// Its id
@@ -93,6 +145,9 @@ pub enum Recordings {
         /// CSV of the frames that were kept whole
         #[arg(long, conflicts_with = "csv")]
         frames_csv: bool,
+        /// OpenMetrics text, one point a window
+        #[arg(long, conflicts_with_all = ["csv", "frames_csv"])]
+        openmetrics: bool,
         /// File to write
         #[arg(short, long)]
         output: Option<PathBuf>,
@@ -134,12 +189,35 @@ pub async fn run(
     config: &HostConfig,
     directory: &std::path::Path,
     json: bool,
-) -> Result<(), CtlError> {
+) -> Result<ExitCode, CtlError> {
     let client = Client::new(config, directory)?;
     match command {
-        Command::Watch => return watch(&client, json).await,
-        Command::Recordings(Recordings::Export { id, csv, frames_csv, output }) => {
-            return export(&client, &id, csv, frames_csv, output).await;
+        Command::Watch => watch(&client, json).await?,
+        Command::Recordings(Recordings::Export { id, csv, frames_csv, openmetrics, output }) => {
+            let part = match (csv, frames_csv, openmetrics) {
+                (true, ..) => "/csv",
+                (_, true, _) => "/csv?of=frames",
+                (.., true) => "/openmetrics",
+                _ => "",
+            };
+            let answer = client.get(&format!("{}{part}", recording(&id))).await?;
+            write(answer.bytes(), output)?;
+        }
+        Command::Report { ids, output } => {
+            let path = match ids.as_slice() {
+                [id] => format!("{}/report", recording(id)),
+                ids => format!("stats/compare/report?ids={}", compare::list(ids)),
+            };
+            write(client.get(&path).await?.bytes(), output)?;
+        }
+        Command::Check(args) => {
+            let (answer, text, code) = compare::check(&client, args).await?;
+            if json {
+                println!("{}", answer.text()?);
+            } else {
+                print!("{text}");
+            }
+            return Ok(code);
         }
         command => {
             let (answer, text) = ask(&client, command).await?;
@@ -150,7 +228,7 @@ pub async fn run(
             }
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// One question and one answer, with what a person reads of it.
@@ -231,8 +309,28 @@ async fn ask(client: &Client, command: Command) -> Result<(Answer, String), CtlE
             let text = sessions(&answer.parse()?);
             (answer, text)
         }
-        Command::Watch | Command::Recordings(Recordings::Export { .. }) => {
-            // `run` has taken these: their answers are streams.
+        Command::Console { qr } => {
+            let answer = client.post("auth/links", &json!({})).await?;
+            let text = console::text(&answer.parse()?, qr)?;
+            (answer, text)
+        }
+        Command::Compare { ids } => {
+            let answer = client.get(&format!("stats/compare?ids={}", compare::list(&ids))).await?;
+            let text = compare::text(&answer.parse()?);
+            (answer, text)
+        }
+        Command::Baseline { id, clear } => compare::baseline(client, id, clear).await?,
+        Command::Recordings(Recordings::Import { file }) => {
+            let failed = |source| CtlError::Output { path: file.display().to_string(), source };
+            let answer = client.post_bytes("stats/recordings", std::fs::read(&file).map_err(failed)?).await?;
+            let text = format!("{}\n", render::printable(answer.parse::<CaptureMeta>()?.id.as_str()));
+            (answer, text)
+        }
+        Command::Watch
+        | Command::Check(_)
+        | Command::Report { .. }
+        | Command::Recordings(Recordings::Export { .. }) => {
+            // `run` has taken these.
             return Err(CtlError::Answer("not one answer".into()));
         }
     })
@@ -347,19 +445,15 @@ async fn watch(client: &Client, json: bool) -> Result<(), CtlError> {
     Ok(())
 }
 
-async fn export(client: &Client, id: &str, csv: bool, frames: bool, output: Option<PathBuf>) -> Result<(), CtlError> {
-    let path = match (csv, frames) {
-        (true, _) => format!("{}/csv", recording(id)),
-        (_, true) => format!("{}/csv?of=frames", recording(id)),
-        _ => recording(id),
-    };
-    let answer = client.get(&path).await?;
+/// Writes an answer to a file or to standard output.
+fn write(bytes: &[u8], output: Option<PathBuf>) -> Result<(), CtlError> {
     match output {
-        Some(path) => std::fs::write(&path, answer.bytes())
-            .map_err(|source| CtlError::Output { path: path.display().to_string(), source }),
+        Some(path) => {
+            std::fs::write(&path, bytes).map_err(|source| CtlError::Output { path: path.display().to_string(), source })
+        }
         None => {
             use std::io::Write as _;
-            let written = std::io::stdout().write_all(answer.bytes());
+            let written = std::io::stdout().write_all(bytes);
             written.map_err(|source| CtlError::Output { path: "standard output".into(), source })
         }
     }

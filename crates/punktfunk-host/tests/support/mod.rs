@@ -155,7 +155,8 @@ impl Host {
 
     /// Does not wait: it may not come up.
     pub fn spawn(directory: &Path, environment: &[(&str, &str)]) -> Self {
-        let management = format!("127.0.0.1:{}", free_port());
+        let given = environment.iter().find(|(name, _)| *name == "PUNKTFUNK_MGMT_BIND");
+        let management = given.map_or_else(|| format!("127.0.0.1:{}", free_port()), |(_, bind)| (*bind).to_owned());
         let mut command = Command::new(env!("CARGO_BIN_EXE_punktfunk-host"));
         command
             .arg("serve")
@@ -236,6 +237,14 @@ impl Host {
         self.process.signal("TERM");
         self.process.ended().success()
     }
+}
+
+/// Writes a secret that only this user reads.
+pub fn write_private(path: &Path, text: &str) {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
 }
 
 /// A probe that streams, and reports when it ends.

@@ -381,7 +381,7 @@ impl From<DeleteError> for ApiError {
 }
 
 /// Whether there is no room.
-fn is_full(error: &std::io::Error) -> bool {
+pub(super) fn is_full(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

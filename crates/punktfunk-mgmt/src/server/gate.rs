@@ -10,11 +10,13 @@ use crate::error::ApiError;
 use crate::hosts::Hosts;
 use crate::limits::ConnectionLimits;
 use crate::metrics::RequestCounts;
+use crate::served::Served;
 
 pub(super) struct Gate {
     pub(super) hosts: Hosts,
     pub(super) limits: ConnectionLimits,
     pub(super) requests: RequestCounts,
+    pub(super) served: Served,
     pub(super) router: axum::Router,
 }
 
@@ -43,7 +45,8 @@ impl Gate {
         self.hosts.check(uri, headers)
     }
 
-    async fn route(&self, request: Request) -> Response {
+    async fn route(&self, mut request: Request) -> Response {
+        request.extensions_mut().insert(self.served);
         // A router without missing state is always ready.
         let answer = self.router.clone().call(request);
         match tokio::time::timeout(self.limits.request_timeout, answer).await {

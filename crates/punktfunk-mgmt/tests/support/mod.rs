@@ -15,7 +15,7 @@ use axum::http::{Method, Request, Response, StatusCode};
 use punktfunk_captures::{CaptureService, StatsStatus};
 use punktfunk_mgmt::{
     AppState, PairError, PairRequestInfo, PairedClientInfo, Pairing, RequestCounts, RequestLimits, RevokeError,
-    Running, ServerConfig, Shutdown, Tokens, router, serve,
+    Running, ServerConfig, Shutdown, SignIn, Tokens, router, serve,
 };
 use punktfunk_recordings::{HostMeta, Store, StoreOptions};
 use punktfunk_stats::{Counter, FrameInfo, Recorder, RecorderConfig, SessionInfo, SessionSpec, StageSet, StageSpec};
@@ -141,6 +141,7 @@ pub fn host(directory: &Path, limits: RequestLimits, window: Duration) -> (AppSt
         pairing: Arc::clone(&pairing) as Arc<dyn Pairing>,
         tokens: Arc::new(Tokens::load_or_create(directory).unwrap()),
         requests: RequestCounts::default(),
+        sign_in: SignIn::default(),
         shutdown: Shutdown::default(),
         version: "0.0.0".into(),
         export: None,

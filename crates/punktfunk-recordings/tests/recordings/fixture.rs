@@ -114,7 +114,7 @@ pub fn meta(id: &str) -> CaptureMeta {
 }
 
 pub const LOCAL: Provenance =
-    Provenance { source: Source::Local, verified: Some(true), counts: Vec::new(), backend: None };
+    Provenance { source: Source::Local, verified: Some(true), counts: Vec::new(), backend: None, imported: None };
 
 /// A recording of `seconds` quiet seconds.
 pub fn capture(id: &str, seconds: u64) -> Capture {

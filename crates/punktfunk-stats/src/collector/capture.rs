@@ -113,7 +113,7 @@ impl Capture {
         // The frame rate is above 0: the recorder checked it when the session was registered.
         let target = self.latency_target.unwrap_or(Duration::from_secs(1) * TARGET_FRAME_TIMES / spec.info.fps);
         let at = stamps.start.saturating_duration_since(self.anchor.monotonic);
-        let instruments = self.instruments.bind(&member.shared.id, spec);
+        let instruments = self.instruments.bind(&member.shared.id, spec, target);
         member.joined = Some(Box::new(Joined::new(instruments, spec, target, at.max(self.window_from))));
         self.join_order.push(index);
         let (session_id, spec) = (member.shared.id.clone(), spec.clone());

@@ -112,12 +112,13 @@ impl Instruments {
             KeyValue::new("label", label.to_owned()),
             KeyValue::new(attribute::RUN_ID, config.run_id.clone()),
         ];
-        instruments.gauge(&catalogue::CAPTURE_INFO).record(1.0, &attributes);
+        instruments.gauge(&catalogue::CAPTURE_INFO).record(1.0, &known(attributes));
         instruments
     }
 
-    /// Binds everything that a session can record. Every series starts at zero here.
-    pub(super) fn bind(&mut self, session_id: &str, spec: &SessionSpec) -> SessionInstruments {
+    /// Binds everything that a session can record. Every series starts at zero here. `target`: host duration above which a
+    /// frame is late.
+    pub(super) fn bind(&mut self, session_id: &str, spec: &SessionSpec, target: Duration) -> SessionInstruments {
         let base = vec![
             KeyValue::new(attribute::HOST_ID, self.host_id.clone()),
             KeyValue::new(attribute::CAPTURE_ID, self.capture_id.clone()),
@@ -141,15 +142,21 @@ impl Instruments {
             spec.known.contains(&figure).then(|| this.counter(metric).bind(attributes))
         };
         let info = &spec.info;
-        let mut description = base.clone();
-        description.extend([
+        let description = known([
             KeyValue::new("mode", format!("{}x{}@{}", info.width, info.height, info.fps)),
             KeyValue::new("codec", info.codec.clone()),
             KeyValue::new("encoder", info.encoder.clone()),
             KeyValue::new("frame.source_kind", info.source_kind.clone()),
             KeyValue::new("client", info.client.clone()),
         ]);
+        let description = [base.clone(), description].concat();
         self.gauge(&catalogue::SESSION_INFO).record(1.0, &description);
+        self.gauge(&catalogue::SESSION_FRAME_BUDGET).record(1.0 / f64::from(info.fps), &base);
+        self.gauge(&catalogue::SESSION_LATENCY_TARGET).record(target.as_secs_f64(), &base);
+        let stage_budget = self.gauge(&catalogue::SESSION_STAGE_BUDGET);
+        for stage in spec.stages.as_slice() {
+            stage_budget.record(target.as_secs_f64() * stage.share, &with(attribute::STAGE, stage.name));
+        }
         SessionInstruments {
             stages: names.iter().map(|&name| stage_duration.bind(&with(attribute::STAGE, name))).collect(),
             queue: stage_duration.bind(&with(attribute::STAGE, "queue")),
@@ -377,6 +384,11 @@ fn histograms(
 
 fn seconds(ns: u64) -> f64 {
     Duration::from_nanos(ns).as_secs_f64().clamp(CLAMP_S.0, CLAMP_S.1)
+}
+
+/// Those that have a value. An empty one says the same as none, and not every backend takes it.
+fn known(attributes: impl IntoIterator<Item = KeyValue>) -> Vec<KeyValue> {
+    attributes.into_iter().filter(|attribute| !attribute.value.as_str().is_empty()).collect()
 }
 
 fn text(value: &Value) -> String {

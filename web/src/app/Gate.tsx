@@ -1,0 +1,134 @@
+// Lets in who is signed in, and shows the sign-in page to everybody else.
+import { useQueryClient } from '@tanstack/react-query';
+import { KeyRound } from 'lucide-react';
+import { useEffect, useState, type ReactNode } from 'react';
+
+import { ApiFailure, onSignedOut } from '@/api/client';
+import { follow } from '@/api/live';
+import { resume, signInByLink, signInByToken } from '@/api/session';
+import { m } from '@/paraglide/messages.js';
+import { Button, Field } from '@/ui/controls';
+import { Failure, Loading, Notice, explain } from '@/ui/states';
+import { LanguageChoice } from './Settings';
+
+type Phase = { is: 'asking' } | { is: 'in' } | { is: 'out'; why?: string } | { is: 'down' };
+
+// A link lets in once: the page may be drawn anew, the link is not used anew.
+let begun: Promise<Phase> | undefined;
+
+async function begin(oneTimeToken: string | null): Promise<Phase> {
+  try {
+    if (await resume()) return { is: 'in' };
+    if (oneTimeToken === null) return { is: 'out' };
+    await signInByLink(oneTimeToken);
+    return { is: 'in' };
+  } catch (error) {
+    if (error instanceof ApiFailure && error.status === 401) {
+      return { is: 'out', why: m.sign_in_link_used() };
+    }
+    return error instanceof ApiFailure && error.status === 0
+      ? { is: 'down' }
+      : { is: 'out', why: explain(error) };
+  }
+}
+
+export function Gate({
+  oneTimeToken,
+  children,
+}: {
+  oneTimeToken: string | null;
+  children: ReactNode;
+}) {
+  const [phase, setPhase] = useState<Phase>({ is: 'asking' });
+  const queries = useQueryClient();
+
+  useEffect(() => {
+    begun ??= begin(oneTimeToken);
+    void begun.then(setPhase);
+    onSignedOut(() => {
+      queries.clear();
+      begun = Promise.resolve({ is: 'out', why: m.sign_in_ended() });
+      setPhase({ is: 'out', why: m.sign_in_ended() });
+    });
+  }, [oneTimeToken, queries]);
+
+  const isIn = phase.is === 'in';
+  useEffect(() => (isIn ? follow() : undefined), [isIn]);
+
+  switch (phase.is) {
+    case 'asking':
+      return <Loading what="Punktfunk" />;
+    case 'in':
+      return children;
+    case 'down':
+      return <Failure error={new ApiFailure(0, '')} again={() => location.reload()} />;
+    case 'out':
+      return (
+        <SignIn
+          why={phase.why}
+          onSignedIn={() => {
+            begun = Promise.resolve({ is: 'in' });
+            setPhase({ is: 'in' });
+          }}
+        />
+      );
+  }
+}
+
+function SignIn({ why, onSignedIn }: { why: string | undefined; onSignedIn: () => void }) {
+  const [token, setToken] = useState('');
+  const [problem, setProblem] = useState<string>();
+  const [busy, setBusy] = useState(false);
+
+  async function submit() {
+    setBusy(true);
+    try {
+      await signInByToken(token);
+      onSignedIn();
+    } catch (error) {
+      const wrong = error instanceof ApiFailure && error.status === 401;
+      setProblem(wrong ? m.sign_in_wrong_token() : explain(error));
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  const shown = problem ?? why;
+  return (
+    <main className="mx-auto flex min-h-dvh max-w-md flex-col justify-center gap-6 p-4">
+      <div className="flex items-center gap-3">
+        <img src="/icon.svg" alt="" className="size-10" />
+        <h1>{m.sign_in_title()}</h1>
+      </div>
+      {shown !== undefined && <Notice tone="bad">{shown}</Notice>}
+      <form
+        className="card flex flex-col gap-4 p-5"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void submit();
+        }}
+      >
+        <p className="text-muted">{m.sign_in_by_link()}</p>
+        <code className="overflow-x-auto rounded-lg bg-raised px-3 py-2 text-sm">
+          punktfunk-host ctl console --qr
+        </code>
+        <Field label={m.sign_in_token()}>
+          <input
+            className="field"
+            type="password"
+            autoComplete="off"
+            required
+            value={token}
+            onChange={(event) => setToken(event.target.value)}
+          />
+        </Field>
+        <p className="text-sm text-muted">{m.sign_in_token_where()}</p>
+        <Button type="submit" look="primary" disabled={busy || token.trim() === ''}>
+          <KeyRound aria-hidden className="size-4" />
+          {m.sign_in()}
+        </Button>
+      </form>
+      <LanguageChoice />
+    </main>
+  );
+}

@@ -1,0 +1,106 @@
+// Which page an address shows. What a page shows stands in its address, so that a copied link shows the same.
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from '@tanstack/react-router';
+
+import { PerformancePage } from '@/performance/PerformancePage';
+import { m } from '@/paraglide/messages.js';
+import { Empty, Failure } from '@/ui/states';
+import { Shell } from './Shell';
+
+/** Which figure of each stage is drawn. The mean is the only one whose stages sum to the host's. */
+export type Statistic = 'mean' | 'p50' | 'p99';
+
+const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
+const whole = (value: unknown) =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+const statistic = (value: unknown): Statistic | undefined =>
+  value === 'mean' || value === 'p50' || value === 'p99' ? value : undefined;
+/** Leaves out what is not set. */
+function given<T extends object>(search: T) {
+  return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+const root = createRootRoute({
+  component: Shell,
+  notFoundComponent: () => <Empty title={m.no_such_page()} />,
+  errorComponent: ({ error, reset }) => <Failure error={error} again={reset} />,
+});
+
+const performance = createRoute({
+  getParentRoute: () => root,
+  path: '/',
+  validateSearch: (search) =>
+    given({ session: text(search['session']), stat: statistic(search['stat']) }),
+  component: PerformancePage,
+});
+
+const recordings = createRoute({
+  getParentRoute: () => root,
+  path: '/recordings',
+  validateSearch: (search) =>
+    given({
+      q: text(search['q']),
+      kind: text(search['kind']),
+      sort: text(search['sort']),
+    }),
+  component: lazyRouteComponent(() => import('@/recordings/RecordingsPage'), 'RecordingsPage'),
+});
+
+const recording = createRoute({
+  getParentRoute: () => root,
+  path: '/recordings/$id',
+  validateSearch: (search) =>
+    given({
+      session: text(search['session']),
+      stat: statistic(search['stat']),
+      from: whole(search['from']),
+      to: whole(search['to']),
+      at: whole(search['at']),
+    }),
+  component: lazyRouteComponent(() => import('@/recording/RecordingPage'), 'RecordingPage'),
+});
+
+const compare = createRoute({
+  getParentRoute: () => root,
+  path: '/compare',
+  validateSearch: (search) =>
+    given({
+      ids: text(search['ids']),
+      stage: text(search['stage']),
+      stat: statistic(search['stat']),
+    }),
+  component: lazyRouteComponent(() => import('@/compare/ComparePage'), 'ComparePage'),
+});
+
+const clients = createRoute({
+  getParentRoute: () => root,
+  path: '/clients',
+  component: lazyRouteComponent(() => import('@/clients/ClientsPage'), 'ClientsPage'),
+});
+
+const index = createRoute({
+  getParentRoute: () => root,
+  path: '/index.html',
+  beforeLoad: () => {
+    throw redirect({ to: '/' });
+  },
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([performance, recordings, recording, compare, clients, index]),
+  defaultPreload: 'intent',
+  scrollRestoration: true,
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,255 @@
+// Two to four recordings, each held against the first: what changed, what is noise, what was set differently.
+import { useQueries, useQuery } from '@tanstack/react-query';
+import { getRouteApi, Link } from '@tanstack/react-router';
+import { ArrowLeft } from 'lucide-react';
+import { useMemo } from 'react';
+
+import { api, body, type Schemas } from '@/api/client';
+import { recordingQuery } from '@/api/queries';
+import { stageNames, timeline } from '@/capture/graphs';
+import { Chart } from '@/chart/Chart';
+import type { Graph } from '@/chart/types';
+import { m } from '@/paraglide/messages.js';
+import { ScrollBox } from '@/ui/scroll';
+import { Badge, Choice, type Tone } from '@/ui/controls';
+import { Empty, Failure, Loading, Notice } from '@/ui/states';
+import { ABSENT, clock, moment, ms, msAxis } from '@/units';
+import { DifferenceTable } from './DifferenceTable';
+
+const route = getRouteApi('/compare');
+/** The runs, in their order. */
+const COLOURS = ['--run-1', '--run-2', '--run-3', '--run-4'];
+const TONES: Record<Schemas['ComparisonOutcome'], Tone> = {
+  better: 'good',
+  worse: 'bad',
+  mixed: 'warn',
+  no_change: 'neutral',
+  not_enough_data: 'neutral',
+};
+
+const outcome = (one: Schemas['ComparisonOutcome']) =>
+  ({
+    better: m.outcome_better,
+    worse: m.outcome_worse,
+    mixed: m.outcome_mixed,
+    no_change: m.outcome_no_change,
+    not_enough_data: m.verdict_not_enough_data,
+  })[one]();
+
+const nameOf = (meta: Schemas['CaptureMeta']) =>
+  (meta.label || moment(meta.started_unix_ms)).slice(0, 60);
+
+export function ComparePage() {
+  const { ids = '' } = route.useSearch();
+  const comparison = useQuery({
+    queryKey: ['compare', ids],
+    queryFn: () => body(api.GET('/api/v1/stats/compare', { params: { query: { ids } } })),
+    enabled: ids.includes(','),
+  });
+  if (!ids.includes(',')) return <Empty title={m.compare_how_many()}>{m.compare_how()}</Empty>;
+  if (comparison.isPending) return <Loading what={m.compare()} />;
+  if (comparison.isError) {
+    return <Failure error={comparison.error} again={() => void comparison.refetch()} />;
+  }
+  return <Compared comparison={comparison.data} />;
+}
+
+function Compared({ comparison }: { comparison: Schemas['Comparison'] }) {
+  const { runs, differences, configuration, warnings } = comparison;
+  // Two runs may be called the same.
+  const names = runs.map(({ meta }, at) => `${String(at + 1)} · ${nameOf(meta)}`);
+  return (
+    <div className="flex flex-col gap-4">
+      <div>
+        <Link
+          to="/recordings"
+          className="inline-flex items-center gap-1 text-sm text-muted hover:text-text"
+        >
+          <ArrowLeft aria-hidden className="size-4" />
+          {m.nav_recordings()}
+        </Link>
+        <h1 className="mt-1">{m.compare()}</h1>
+      </div>
+      {!comparison.comparable && <Notice tone="warn">{m.not_comparable()}</Notice>}
+      {warnings.length > 0 && (
+        <ul className="list-inside list-disc text-muted" lang="en">
+          {warnings.map((warning) => (
+            <li key={warning} className="break-words">
+              {warning}
+            </li>
+          ))}
+        </ul>
+      )}
+      <section className="card p-4" aria-label={m.recordings_compared()}>
+        <ol className="flex flex-col gap-3">
+          {runs.map(({ meta }, at) => {
+            const difference = differences[at - 1];
+            return (
+              <li key={`${meta.id}${String(at)}`} className="flex min-w-0 flex-col gap-1">
+                <div className="flex min-w-0 flex-wrap items-center gap-2">
+                  <Link
+                    to="/recordings/$id"
+                    params={{ id: meta.id }}
+                    className="min-w-0 truncate font-medium hover:underline"
+                  >
+                    <bdi>{names[at]}</bdi>
+                  </Link>
+                  <span className="text-sm text-muted">
+                    {moment(meta.started_unix_ms)} · {clock(meta.duration_ms)}
+                  </span>
+                  {difference ? (
+                    <Badge tone={TONES[difference.outcome]}>{outcome(difference.outcome)}</Badge>
+                  ) : (
+                    <Badge tone="accent">{m.baseline()}</Badge>
+                  )}
+                </div>
+                {difference && (
+                  <p className="max-w-prose text-lg font-medium" lang="en">
+                    {difference.text.replaceAll('`', '')}
+                  </p>
+                )}
+              </li>
+            );
+          })}
+        </ol>
+        <p className="mt-4 max-w-prose text-sm text-muted">{m.noise_how()}</p>
+      </section>
+      <Overlay runs={runs} names={names} />
+      <section className="card min-w-0 p-4">
+        <h2 className="mb-2">{m.differences()}</h2>
+        <DifferenceTable comparison={comparison} names={names} />
+      </section>
+      <section className="card min-w-0 p-4">
+        <h2>{m.configuration_differs()}</h2>
+        {configuration.length === 0 ? (
+          <p className="mt-2 text-muted">{m.configuration_same()}</p>
+        ) : (
+          <ScrollBox label={m.configuration_differs()} className="mt-2 overflow-x-auto">
+            <table className="w-full text-left">
+              <thead className="text-sm text-muted">
+                <tr>
+                  <th scope="col" className="py-1 pr-4 font-medium">
+                    {m.setting()}
+                  </th>
+                  {names.map((name) => (
+                    <th key={name} scope="col" className="px-2 font-medium">
+                      <bdi>{name}</bdi>
+                    </th>
+                  ))}
+                </tr>
+              </thead>
+              <tbody>
+                {configuration.map(({ setting, values }) => (
+                  <tr key={setting} className="border-t border-line">
+                    <th scope="row" className="py-1.5 pr-4 font-medium">
+                      {setting}
+                    </th>
+                    {values.map((value, at) => (
+                      <td key={names[at]} className="px-2 break-words">
+                        {value ?? ABSENT}
+                      </td>
+                    ))}
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </ScrollBox>
+        )}
+      </section>
+    </div>
+  );
+}
+
+/** The runs over one another, aligned at their start; the first session of each. */
+function Overlay({ runs, names }: { runs: Schemas['ComparedRun'][]; names: string[] }) {
+  const { stage = 'host', stat = 'p99' } = route.useSearch();
+  const navigate = route.useNavigate();
+  const captures = useQueries({
+    queries: runs.map(({ meta }) => recordingQuery(meta.id)),
+    combine: (all) => ({
+      data: all.every((one) => one.data) ? all.flatMap((one) => one.data ?? []) : undefined,
+      error: all.find((one) => one.isError)?.error,
+    }),
+  });
+  const lines = useMemo(
+    () =>
+      captures.data?.map((capture) => {
+        const first = capture.meta.sessions[0]?.id;
+        return timeline(capture.samples.filter((sample) => sample.session_id === first));
+      }),
+    [captures.data],
+  );
+  const stages = useMemo(
+    () => ['host', ...stageNames(captures.data?.flatMap((capture) => capture.samples) ?? [])],
+    [captures.data],
+  );
+  const graph = useMemo<Graph | undefined>(() => {
+    if (lines === undefined) return undefined;
+    const x = [...new Set(lines.flatMap((line) => line.x))];
+    x.sort((a, b) => a - b);
+    return {
+      x,
+      columns: lines.map((line, at) => {
+        const found = new Map<number, number | null>();
+        line.rows.forEach((sample, index) => {
+          const figures =
+            stage === 'host' ? sample?.host : sample?.stages.find((one) => one.name === stage);
+          const key = stat === 'mean' ? 'mean_us' : stat === 'p50' ? 'p50_us' : 'p99_us';
+          found.set(line.x[index] ?? 0, figures?.[key] ?? null);
+        });
+        return {
+          label: names[at] ?? '',
+          colour: COLOURS[at] ?? '--muted',
+          kind: 'line',
+          // Where another run has a window and this one has none, the line goes on.
+          values: x.map((t) => found.get(t)),
+        };
+      }),
+    };
+  }, [lines, stage, stat, names]);
+  if (captures.error) return <Failure error={captures.error} />;
+  if (graph === undefined) return <Loading what={m.graph_overlay()} />;
+  return (
+    <section className="card min-w-0 p-4">
+      <div className="mb-3 flex flex-wrap gap-3 overflow-x-auto">
+        <Choice
+          label={m.stage()}
+          value={stage}
+          options={stages.map((name) => [name, name] as const)}
+          onChange={(next) =>
+            void navigate({
+              search: (now) => ({ ...now, stage: next }),
+              replace: true,
+              resetScroll: false,
+            })
+          }
+        />
+        <Choice
+          label={m.statistic()}
+          value={stat}
+          options={[
+            ['p50', 'p50'],
+            ['p99', 'p99'],
+            ['mean', m.mean()],
+          ]}
+          onChange={(next) =>
+            void navigate({
+              search: (now) => ({ ...now, stat: next }),
+              replace: true,
+              resetScroll: false,
+            })
+          }
+        />
+      </div>
+      <Chart
+        title={m.graph_overlay()}
+        description={m.graph_overlay_how()}
+        graph={graph}
+        unit={ms}
+        axis={msAxis}
+        atX={clock}
+        height={260}
+      />
+    </section>
+  );
+}

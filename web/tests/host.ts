@@ -1,0 +1,156 @@
+// A real host with real clients, for browser tests: processes of their own, on ports of their own.
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const built = (name: string) =>
+  fileURLToPath(new URL(`../../target/release/${name}`, import.meta.url));
+const PATIENCE_MS = 30_000;
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const address = server.address();
+  await new Promise((done) => server.close(done));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+/** Waits until `ask` gives something. */
+export async function until<T>(ask: () => Promise<T | undefined> | T | undefined): Promise<T> {
+  const end = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (Date.now() > end) throw new Error('it did not happen');
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+export class Host {
+  readonly directory = mkdtempSync(join(tmpdir(), 'punktfunk-console-'));
+  log = '';
+  private process: ChildProcess | undefined;
+  private readonly children: ChildProcess[] = [];
+  private native = '';
+
+  private constructor(readonly port: number) {}
+
+  /** Runs one, 320x180 at 30 frames a second, and waits until it is there. */
+  static async start(): Promise<Host> {
+    const host = new Host(await freePort());
+    await host.up();
+    return host;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${String(this.port)}`;
+  }
+
+  async up(): Promise<void> {
+    this.log = '';
+    const child = spawn(built('punktfunk-host'), ['serve'], {
+      env: {
+        PATH: process.env['PATH'],
+        PUNKTFUNK_CONFIG_DIR: this.directory,
+        PUNKTFUNK_MGMT_BIND: `127.0.0.1:${String(this.port)}`,
+        PUNKTFUNK_NATIVE_BIND: this.native || '127.0.0.1:0',
+        PUNKTFUNK_SOURCE_WIDTH: '320',
+        PUNKTFUNK_SOURCE_HEIGHT: '180',
+        PUNKTFUNK_SOURCE_FPS: '30',
+      },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child.stderr.on('data', (part: Buffer) => (this.log += part.toString()));
+    this.process = child;
+    this.native = await until(() => /the host runs.*?native=(\S+)/s.exec(this.log)?.[1]);
+  }
+
+  /** Ends it as a power cut would, or gently. */
+  async down(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
+    const child = this.process;
+    if (child === undefined || child.exitCode !== null) return;
+    const gone = new Promise((done) => child.once('exit', done));
+    child.kill(signal);
+    await gone;
+  }
+
+  async end(): Promise<void> {
+    for (const child of this.children) child.kill('SIGKILL');
+    await this.down();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  get token(): string {
+    return readFileSync(join(this.directory, 'mgmt-token'), 'utf8').trim();
+  }
+
+  get captures(): string {
+    return join(this.directory, 'captures');
+  }
+
+  /** What `ctl` says, as JSON. */
+  async ctl(...args: string[]): Promise<unknown> {
+    const bind = ['--mgmt-bind', `127.0.0.1:${String(this.port)}`];
+    const { stdout } = await run(built('punktfunk-host'), ['ctl', ...args, ...bind, '--json'], {
+      env: { PATH: process.env['PATH'], PUNKTFUNK_CONFIG_DIR: this.directory },
+    });
+    return stdout === '' ? undefined : JSON.parse(stdout);
+  }
+
+  /** An address that signs one browser in. */
+  async link(): Promise<string> {
+    return ((await this.ctl('console')) as { url: string }).url;
+  }
+
+  /** Begins to ask for being let in; the PIN is known to both. */
+  ask(name: string): ChildProcess {
+    return this.probe(name, ['pair', this.native, '--pin', '246810', '--name', name]);
+  }
+
+  /** Lets a client in without the console. */
+  async pair(name: string): Promise<void> {
+    const asking = this.ask(name);
+    const done = new Promise((gone) => asking.once('exit', gone));
+    const id = await until(async () => {
+      const requests = (await this.ctl('pair')) as { id: string }[];
+      return requests[0]?.id;
+    });
+    await this.ctl('pair', id, '--pin', '246810', '--name', name);
+    await done;
+  }
+
+  /** A client that streams until it is killed. */
+  async stream(name: string): Promise<ChildProcess> {
+    const before = ((await this.ctl('sessions')) as unknown[]).length;
+    const child = this.probe(name, [
+      'connect',
+      this.native,
+      '--width',
+      '320',
+      '--height',
+      '180',
+      '--fps',
+      '30',
+    ]);
+    await until(async () =>
+      ((await this.ctl('sessions')) as unknown[]).length > before ? true : undefined,
+    );
+    return child;
+  }
+
+  private probe(name: string, args: string[]): ChildProcess {
+    const home = join(this.directory, `probe-${Buffer.from(name).toString('hex').slice(0, 24)}`);
+    const child = spawn(built('punktfunk-probe'), args, {
+      env: { PATH: process.env['PATH'], PUNKTFUNK_CONFIG_DIR: home },
+      stdio: 'ignore',
+    });
+    this.children.push(child);
+    return child;
+  }
+}
