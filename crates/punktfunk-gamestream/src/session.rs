@@ -66,6 +66,8 @@ pub(crate) enum LaunchError {
     Busy,
     #[error("the client is not paired")]
     NotPaired,
+    #[error("the system gave no randomness")]
+    NoRandomness,
 }
 
 /// Why a session is not cancelled.
@@ -180,6 +182,7 @@ impl Sessions {
             return Err(LaunchError::Busy);
         }
         let attachment = self.clients.attach(client).ok_or(LaunchError::NotPaired)?;
+        let handshake = Handshake::new().ok_or(LaunchError::NoRandomness)?;
         if let Some(older) = state.slot.take() {
             older.end(SessionEnd::Replaced);
         }
@@ -194,7 +197,7 @@ impl Sessions {
             name: name.clone(),
             address,
             key: request.key,
-            handshake: Handshake::new(),
+            handshake,
             announced: None,
             life: Arc::clone(&life),
         });
@@ -382,17 +385,14 @@ fn granted(limits: &SessionLimits, announced: &Announced, slot: &Slot) -> Stream
 }
 
 impl Handshake {
-    /// Random, so that nobody else can send what the client sends. Without randomness the session cannot be guessed less
-    /// than the launch's own address check allows.
-    fn new() -> Self {
+    /// Random, so that nobody else can send what the client sends. `None` if the system gave no randomness.
+    fn new() -> Option<Self> {
         let mut bytes = [0; PAYLOAD_BYTES / 2 + 4];
-        if SystemRandom::new().fill(&mut bytes).is_err() {
-            tracing::error!("the system gave no randomness");
-        }
+        SystemRandom::new().fill(&mut bytes).ok()?;
         let (payload, data) = bytes.split_at(PAYLOAD_BYTES / 2);
-        Self {
+        Some(Self {
             ping_payload: hex::encode(payload),
             connect_data: u32::from_be_bytes(*data.first_chunk().expect("four bytes are left")),
-        }
+        })
     }
 }

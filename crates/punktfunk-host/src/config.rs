@@ -76,6 +76,19 @@ pub const KEYS: &[Key] = &[
     ),
     key("mgmt.insecure", Shape::Switch, "false", "Serve the API without TLS on a network address"),
     key("native.bind", Shape::Text, "0.0.0.0:47800", "Address of the native path's control (QUIC, UDP)"),
+    key("gamestream.enabled", Shape::Switch, "false", "Serve Moonlight clients (GameStream)"),
+    key(
+        "gamestream.bind",
+        Shape::Text,
+        "0.0.0.0:47989",
+        "Address of its HTTP; its other ports lie around it: TCP 47984 and 48010, UDP 47998 to 48000",
+    ),
+    key(
+        "gamestream.announce",
+        Shape::Switch,
+        "false",
+        "Announce the host to Moonlight clients in the local network (mDNS)",
+    ),
     key("source.kind", Shape::Text, "synthetic", "Where pictures come from: synthetic, x11 or y4m"),
     key("source.width", Shape::Number, "1280", "Width of the synthetic picture, pixels"),
     key("source.height", Shape::Number, "720", "Height of the synthetic picture, pixels"),
@@ -130,6 +143,8 @@ pub struct HostConfig {
     pub mgmt: MgmtConfig,
     /// The native path.
     pub native: NativeConfig,
+    /// The GameStream path.
+    pub gamestream: GameStreamConfig,
     /// Where pictures come from.
     pub source: SourceConfig,
     /// The encoder.
@@ -173,6 +188,24 @@ pub struct NativeConfig {
 impl Default for NativeConfig {
     fn default() -> Self {
         Self { bind: SocketAddr::from(([0, 0, 0, 0], 47800)) }
+    }
+}
+
+/// The GameStream path.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct GameStreamConfig {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Address of its HTTP.
+    pub bind: SocketAddr,
+    /// Whether it is announced in the local network.
+    pub announce: bool,
+}
+
+impl Default for GameStreamConfig {
+    fn default() -> Self {
+        Self { enabled: false, bind: SocketAddr::from(([0, 0, 0, 0], 47989)), announce: false }
     }
 }
 
@@ -496,7 +529,7 @@ mod tests {
             }
             let text = match (key.path, key.shape) {
                 ("encoder.kind", _) => "x264",
-                ("mgmt.bind" | "native.bind", _) => "127.0.0.1:9",
+                ("mgmt.bind" | "native.bind" | "gamestream.bind", _) => "127.0.0.1:9",
                 ("source.kind", _) => "x11",
                 ("prometheus.headers" | "otlp.headers", _) => "name=value",
                 ("otlp.protocol", _) => "grpc",

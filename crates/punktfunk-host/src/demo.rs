@@ -191,7 +191,7 @@ async fn stream(
             (burst.end - SETTLE).as_secs_f64()
         ));
         let schedule = DelaySchedule::burst(burst, Duration::from_millis(args.delay_ms));
-        host.sessions.delay(Delays::none().with(stage, schedule));
+        host.media.delay(Delays::none().with(stage, schedule));
     }
     let settled = Instant::now() + SETTLE;
     let client = DemoClient::start(host, identity, request)?;

@@ -1,4 +1,4 @@
-//! The wiring: recorder, recordings, capture service, native path and management API, from start to a clean end.
+//! The wiring: recorder, recordings, capture service, both stream paths and management API, from start to a clean end.
 
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
@@ -12,14 +12,16 @@ use punktfunk_mgmt::{
 };
 use punktfunk_native::control::{BindError, ControlConfig, ControlServer, SessionHandler};
 use punktfunk_native::identity::{Identity, IdentityError};
-use punktfunk_native::pairing::{ClientStore, StoreError};
 use punktfunk_otlp::{Exporter, Identity as Exported, Resolved};
+use punktfunk_pairing::{ClientStore, StoreError};
 use punktfunk_recordings::{HostMeta, OpenError, Store, StoreOptions};
 use punktfunk_stats::{Recorder, RecorderConfig, SnapshotSender, SpawnError};
 
 use crate::backend;
 use crate::config::HostConfig;
-use crate::pairing::NativePairing;
+use crate::gamestream::{self, GameStream};
+use crate::media::Media;
+use crate::pairing::HostPairing;
 use crate::sessions::NativeSessions;
 
 /// Name of the identity in the configuration directory: `host.pem`.
@@ -83,6 +85,15 @@ pub enum HostError {
     /// The native path.
     #[error("native path: {0}; set native.bind")]
     Native(#[from] BindError),
+    /// The GameStream path.
+    #[error("GameStream path: {0}; set gamestream.bind, or gamestream.enabled = false")]
+    GameStream(#[from] punktfunk_gamestream::BindError),
+    /// The GameStream path's certificate.
+    #[error(transparent)]
+    GameStreamIdentity(#[from] punktfunk_gamestream::identity::IdentityError),
+    /// Work off the runtime failed.
+    #[error("the host could not be started: {0}")]
+    Runtime(#[source] io::Error),
     /// The signals.
     #[error("signals cannot be caught: {0}")]
     Signals(#[source] io::Error),
@@ -95,13 +106,14 @@ pub enum HostError {
 pub struct Host {
     /// Arms, stops, saves.
     pub captures: CaptureService,
-    /// Starts streams.
-    pub sessions: Arc<NativeSessions>,
-    /// Clients that may stream.
+    /// What streams are made of.
+    pub media: Arc<Media>,
+    /// Clients that may stream on the native path.
     pub clients: ClientStore,
     /// The host's certificate.
     pub identity: Identity,
     control: ControlServer,
+    gamestream: Option<GameStream>,
     management: punktfunk_mgmt::Running,
     sign_in: SignIn,
     exporter: Option<Arc<Exporter>>,
@@ -139,15 +151,14 @@ impl Host {
 
         let identity = Identity::load_or_create(directory, IDENTITY)?;
         let clients = ClientStore::open(directory, "clients.json")?;
-        let sessions = Arc::new(NativeSessions::new(
-            recorder,
-            config.source.clone(),
-            config.encoder.clone(),
-            config.native.bind.ip(),
-        ));
-        let handler = Arc::clone(&sessions) as Arc<dyn SessionHandler>;
+        let media = Arc::new(Media::new(config.source.clone(), config.encoder.clone()));
+        let sessions = NativeSessions::new(recorder.clone(), Arc::clone(&media), config.native.bind.ip());
+        let handler = Arc::new(sessions) as Arc<dyn SessionHandler>;
         let control =
             ControlServer::bind(config.native.bind, &identity, clients.clone(), handler, ControlConfig::default())?;
+
+        let gamestream = gamestream::start(&config.gamestream, directory, recorder, Arc::clone(&media)).await?;
+        let theirs = gamestream.as_ref().map(|path| (path.server.pairing(), path.clients.clone()));
 
         let tokens = Tokens::load_or_create(directory)?;
         let shutdown = Shutdown::default();
@@ -155,7 +166,7 @@ impl Host {
         let sign_in = SignIn::default();
         let router = punktfunk_mgmt::router(AppState {
             captures: captures.clone(),
-            pairing: Arc::new(NativePairing::new(control.pairing(), clients.clone())),
+            pairing: Arc::new(HostPairing::new(control.pairing(), clients.clone(), theirs)),
             requests: requests.clone(),
             sign_in: sign_in.clone(),
             tokens: Arc::new(tokens),
@@ -177,7 +188,7 @@ impl Host {
             ..ServerConfig::new(config.mgmt.bind)
         };
         let management = punktfunk_mgmt::serve(server, router, shutdown.clone()).await?;
-        Ok(Self { captures, sessions, clients, identity, control, management, sign_in, exporter, shutdown })
+        Ok(Self { captures, media, clients, identity, control, gamestream, management, sign_in, exporter, shutdown })
     }
 
     /// Where the management API listens.
@@ -198,6 +209,11 @@ impl Host {
         self.control.local_addr()
     }
 
+    /// Where GameStream clients find the host, if they are served.
+    pub fn gamestream_address(&self) -> Option<SocketAddr> {
+        self.gamestream.as_ref().map(|path| path.server.address())
+    }
+
     /// Stops and saves what is armed, ends the sessions, then the API.
     ///
     /// # Errors
@@ -206,6 +222,9 @@ impl Host {
         let captures = self.captures.clone();
         let stopped = tokio::task::spawn_blocking(move || captures.shut_down()).await;
         self.control.shutdown().await;
+        if let Some(path) = self.gamestream {
+            path.server.shutdown().await;
+        }
         self.shutdown.trigger();
         self.management.ended().await;
         if let Some(exporter) = self.exporter {
@@ -246,6 +265,9 @@ pub async fn serve(config: HostConfig, directory: PathBuf) -> Result<(), HostErr
     let host = Host::start(&config, &directory).await?;
     tracing::info!(management = %host.management_address(), native = %host.native_address(), "the host runs");
     tracing::info!(directory = %directory.display(), fingerprint = %host.identity.fingerprint(), "configuration");
+    if let Some(gamestream) = host.gamestream_address() {
+        tracing::info!(%gamestream, "Moonlight clients find the host here");
+    }
     if let Some(link) = console_link_for_a_terminal(&host) {
         println!("console, once and within ten minutes: {link}");
     }

@@ -28,12 +28,14 @@ pub struct PairRequestInfo {
 /// A client that was let in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
-    "id": "9f86d081884c7d65", "name": "Living room", "fingerprint": "9f:86:d0:81:88:4c:7d:65:9a:2f:ea:a0",
+    "id": "9f86d081884c7d65", "protocol": "native", "name": "Living room", "fingerprint": "9f:86:d0:81:88:4c:7d:65:9a:2f:ea:a0",
     "added_unix_ms": 1_782_504_843_000_u64, "last_seen_unix_ms": 1_782_591_243_000_u64, "connected": true
 }))]
 pub struct PairedClientInfo {
     /// Id of the client.
     pub id: String,
+    /// The path that it was paired on: `native`, `gamestream`.
+    pub protocol: String,
     /// What the operator, or else the client, called it.
     pub name: String,
     /// Fingerprint of its certificate.
@@ -91,7 +93,8 @@ pub trait Pairing: Send + Sync {
     /// Clients that ask now, oldest first.
     fn requests(&self) -> Vec<PairRequestInfo>;
 
-    /// Answers a request with the PIN that the client shows, or with a new one to be typed there. Returns the PIN.
+    /// Answers a request with the PIN that the client shows, or with a new one to be typed there, where the path has that.
+    /// Returns the PIN.
     ///
     /// # Errors
     /// When there is no such request, or it cannot be answered.

@@ -1,4 +1,4 @@
-//! What each path answers. `docs`: the requests are those of `NvHTTP` in stock clients; the replies hold what they read.
+//! What each path answers: the requests of stock clients (`NvHTTP`), and what they read of the replies.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -114,6 +114,7 @@ impl Desk {
             }
             Err(error @ LaunchError::Busy) => refused(503, &error.to_string()),
             Err(error @ LaunchError::NotPaired) => refused(401, &error.to_string()),
+            Err(error @ LaunchError::NoRandomness) => refused(500, &error.to_string()),
         }
     }
 

@@ -132,12 +132,12 @@ impl Pairing {
         Ok(())
     }
 
-    /// Phases 2 and 3: `step` gives the reply. One that fails ends the exchange.
+    /// Phase 2: gives the reply. A phase that fails ends the exchange.
     pub(crate) fn challenge(&self, from: IpAddr, sealed: &[u8]) -> Result<Vec<u8>, PairError> {
         self.step(from, |host, exchange| exchange.challenge(host, sealed))
     }
 
-    /// Phase 3.
+    /// Phase 3: gives the reply.
     pub(crate) fn response(&self, from: IpAddr, sealed: &[u8]) -> Result<Vec<u8>, PairError> {
         self.step(from, |host, exchange| exchange.response(host, sealed))
     }

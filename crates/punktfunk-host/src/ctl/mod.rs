@@ -289,7 +289,10 @@ async fn ask(client: &Client, command: Command) -> Result<(Answer, String), CtlE
         Command::Pair(PairArgs { request: Some(request), pin, name }) => {
             let answer = client.post("pair", &json!({ "request": request, "pin": pin, "name": name })).await?;
             let shown = answer.parse::<Value>()?;
-            let text = format!("PIN {}: type it at the client within two minutes\n", field(&shown, "pin"));
+            let text = match pin {
+                Some(_) => "the client is let in if that is the PIN that it shows; see ctl clients list\n".to_owned(),
+                None => format!("PIN {}: type it at the client within two minutes\n", field(&shown, "pin")),
+            };
             (answer, text)
         }
         Command::Clients(Clients::List) => {
@@ -382,17 +385,19 @@ fn pair_requests(requests: &Value) -> String {
     let mut text = String::new();
     for request in requests.as_array().into_iter().flatten() {
         text.push_str(&format!(
-            "  {}  {}  from {}  fingerprint {}\n",
+            "  {}  {}  {}  from {}  fingerprint {}\n",
             field(request, "id"),
+            field(request, "protocol"),
             field(request, "name"),
             field(request, "address"),
             field(request, "fingerprint")
         ));
     }
     if text.is_empty() {
-        return "no client asks to be paired: run `punktfunk-probe pair HOST` there\n".to_owned();
+        return "no client asks to be paired: run `punktfunk-probe pair HOST` there, or add this host in Moonlight\n"
+            .to_owned();
     }
-    text + "  let one in with: ctl pair ID --name NAME\n"
+    text + "  let one in with: ctl pair ID --name NAME, and --pin PIN if it shows one\n"
 }
 
 fn clients(clients: &Value) -> String {

@@ -33,7 +33,8 @@ pub(crate) struct PairAnswer {
     /// Id of the request.
     #[schema(max_length = 64)]
     request: String,
-    /// PIN that the client shows; without one, the host makes one, to be typed at the client.
+    /// PIN that the client shows; without one, the host makes one, to be typed at the client. A GameStream client always
+    /// shows one, and it must be given.
     #[schema(pattern = "^[0-9]{4,16}$", example = "482913")]
     pin: Option<String>,
     /// What to call the client; what it calls itself without.

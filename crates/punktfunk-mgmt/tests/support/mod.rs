@@ -273,6 +273,7 @@ impl Default for Desk {
         };
         let client = PairedClientInfo {
             id: "c1".into(),
+            protocol: "native".to_owned(),
             name: "Desk".into(),
             fingerprint,
             added_unix_ms: 1_782_504_843_000,
@@ -317,6 +318,7 @@ impl Pairing for Desk {
         let request = requests.remove(at);
         self.clients.lock().unwrap().push(PairedClientInfo {
             id: "c2".into(),
+            protocol: "native".to_owned(),
             name: name.unwrap_or(&request.name).to_owned(),
             fingerprint: request.fingerprint,
             added_unix_ms: 1_782_504_900_000,
