@@ -8,6 +8,7 @@ mod support;
 #[path = "support/grafana.rs"]
 mod grafana;
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,21 @@ fn complete(uid: &str, seen: &Seen) {
     println!("  {uid:<22} {:>3} queries in {:>5.0} ms", seen.queries, seen.took.as_secs_f64() * 1e3);
 }
 
+/// Every query that stands in a page below `deploy/`.
+fn written_queries() -> Vec<(String, String)> {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+    let runbooks = std::fs::read_dir(deploy.join("runbooks")).unwrap().map(|entry| entry.unwrap().path());
+    let mut queries = Vec::new();
+    for page in runbooks.chain([deploy.join("PROMQL.md")]) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for block in text.split("```promql\n").skip(1) {
+            queries.push((page.display().to_string(), block.split("\n```").next().unwrap().to_owned()));
+        }
+    }
+    assert!(queries.len() >= 35, "{}", queries.len());
+    queries
+}
+
 #[test]
 fn every_query_of_every_dashboard_is_answered_and_an_alert_is_delivered() {
     let Some(_) = tools(ToolSet::Prometheus) else { return };
@@ -99,6 +115,19 @@ fn every_query_of_every_dashboard_is_answered_and_an_alert_is_delivered() {
             assert!(encode >= DELAY_S, "the fault is not seen: encode's p99 is {encode} s at most");
         }
     }
+
+    // What people and runbooks ask.
+    for (page, query) in written_queries() {
+        let answer = prometheus.query(&query, None);
+        assert_eq!(answer["status"], "success", "{page}: {query}: {answer}");
+        assert!(answer["warnings"].is_null() && answer["infos"].is_null(), "{page}: {query}: {answer}");
+        let found = !answer["data"]["result"].as_array().unwrap().is_empty();
+        assert!(found || !page.ends_with("PROMQL.md"), "{page}: no data: {query}");
+    }
+    let mut ctl = Command::new(env!("CARGO_BIN_EXE_punktfunk-host"));
+    let asked = ctl.args(["ctl", "query", "stages", "--run", prometheus.url()]).output().unwrap();
+    let asked = String::from_utf8(asked.stdout).unwrap();
+    assert!(asked.contains("stage=encode"), "{asked}");
 
     // An alert, through Prometheus and Alertmanager.
     let delivered = until("an alert is delivered", || {

@@ -1,6 +1,7 @@
 //! `punktfunk-host ctl`: the management API from a terminal. It draws what the API says and computes nothing.
 
 mod client;
+mod query;
 
 use std::path::PathBuf;
 
@@ -41,6 +42,8 @@ pub enum Command {
     Clients(Clients),
     /// Sessions that stream now
     Sessions,
+    /// PromQL for the questions that operators ask
+    Query(query::QueryArgs),
 }
 
 /// How to start.
@@ -135,6 +138,11 @@ pub async fn run(
     directory: &std::path::Path,
     json: bool,
 ) -> Result<(), CtlError> {
+    if let Command::Query(args) = command {
+        let cut = |error: tokio::task::JoinError| CtlError::Query(error.to_string());
+        print!("{}", tokio::task::spawn_blocking(move || query::answer(&args)).await.map_err(cut)??);
+        return Ok(());
+    }
     let client = Client::new(config, directory)?;
     match command {
         Command::Watch => return watch(&client, json).await,
@@ -228,8 +236,8 @@ async fn ask(client: &Client, command: Command) -> Result<(Answer, String), CtlE
             let text = sessions(&answer.parse()?);
             (answer, text)
         }
-        Command::Watch | Command::Recordings(Recordings::Export { .. }) => {
-            // `run` has taken these: their answers are streams.
+        Command::Watch | Command::Query(_) | Command::Recordings(Recordings::Export { .. }) => {
+            // `run` has taken these: their answers are streams, or not the host's.
             return Err(CtlError::Answer("not one answer".into()));
         }
     })
