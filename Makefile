@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`. `make help` lists the rest.
 #
 # Everything is built with the release profile, so that run, lint and tests share one build of the dependencies.
-.PHONY: run console test test-cluster soak fmt lint bench openapi help drift docs unit web api-checks setup-run setup-test
+.PHONY: run console test test-cluster soak bundle dashboards fmt lint bench openapi help drift docs unit web api-checks setup-run setup-test
 
 CARGO ?= cargo
 HOST := target/release/punktfunk-host
@@ -28,6 +28,17 @@ test-cluster: setup-test ## The tests against a Thanos cluster of three receiver
 
 soak: setup-test ## Ten minutes of eight sessions while the backend is silent, refuses and is away; `make test` takes two.
 	SOAK_SECONDS=600 $(CARGO) test $(WORKSPACE) --test soak -- --nocapture
+
+bundle: setup-test ## The bundle without containers: deploy/ and dashboards/ with real servers, a stream, an alert, every query.
+	$(CARGO) build $(WORKSPACE) --bins
+	$(CARGO) test --release --locked -p punktfunk-host --test bundle -- --nocapture
+
+dashboards: dashboards/node_modules ## Writes the checked-in dashboards anew.
+	cd dashboards && npm run --silent build
+
+dashboards/node_modules: dashboards/package-lock.json
+	cd dashboards && npm ci --silent --no-audit --no-fund
+	@touch $@
 
 setup-run:
 	@scripts/setup run
@@ -60,10 +71,11 @@ openapi: ## Writes the checked-in contracts anew.
 	$(HOST) openapi > api/openapi.json
 	$(HOST) metrics > api/metrics.json
 
-drift: ## The checked-in contracts are what the code says.
+drift: dashboards/node_modules ## The checked-in contracts and dashboards are what the code says.
 	@$(CARGO) build --release --locked -p punktfunk-host
 	@$(HOST) openapi | diff -u api/openapi.json - || { echo "api/openapi.json is stale: run make openapi"; exit 1; }
 	@$(HOST) metrics | diff -u api/metrics.json - || { echo "api/metrics.json is stale: run make openapi"; exit 1; }
+	@cd dashboards && npm run --silent check
 
 api-checks: setup-test drift ## The document is valid OpenAPI 3.1, and a fuzzer run from it finds nothing.
 	$(VENV)/openapi-spec-validator api/openapi.json

@@ -14,7 +14,7 @@ const check = process.argv.includes("--check");
 const files = new Map<string, unknown>();
 for (const built of [overview(), live(), recordings(), recording()].map((builder) => builder.build())) {
   // One shape for Grafana 10.4 to 13; what is made of it there is its own affair.
-  files.set(`${built.uid}.json`, { ...built, id: null, schemaVersion: 39, version: 1 });
+  files.set(`json/${built.uid}.json`, { ...built, id: null, schemaVersion: 39, version: 1 });
 }
 // For the console.
 files.set("colours.json", { stages: STAGES.map((name) => ({ name, ...STAGE_COLOURS[name] })), ...COLOURS });

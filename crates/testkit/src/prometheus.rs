@@ -74,9 +74,6 @@ impl Prometheus {
         };
         let alertmanager = options.alertmanager.iter().map(|address| format!("{address:?}")).collect::<String>();
         config = edit(config, ALERTMANAGER, &format!("targets: [{alertmanager}]"));
-        if let Some(retention) = options.retention {
-            config = edit(config, "time: 30d", &format!("time: {}s", retention.as_secs()));
-        }
         let config = options.config_edits.iter().fold(config, |config, (from, to)| edit(config, from, to));
         write(dir.path(), "prometheus.yml", &config);
         for folder in ["secrets", "rules"] {
@@ -100,6 +97,9 @@ impl Prometheus {
         }
         if options.admin_api {
             flags.push("--web.enable-admin-api".into());
+        }
+        if let Some(retention) = options.retention {
+            flags.push(format!("--storage.tsdb.retention.time={}s", retention.as_secs()).into());
         }
         flags.extend(options.flags.iter().map(Into::into));
 
@@ -155,6 +155,28 @@ impl Prometheus {
     /// If it does not answer, or not with JSON.
     pub fn query(&self, promql: &str, time: Option<f64>) -> Value {
         query(&self.url, promql, time)
+    }
+
+    /// The whole answer to a range query; times and step in seconds.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer, or not with JSON.
+    pub fn query_range(&self, promql: &str, start: f64, end: f64, step: f64) -> Value {
+        let [start, end, step] = [start, end, step].map(|number| number.to_string());
+        let fields = [("query", promql), ("start", &start), ("end", &end), ("step", &step)];
+        http::post(&format!("{}/api/v1/query_range", self.url), &fields).expect("prometheus answers").json()
+    }
+
+    /// The series that a selector names between two moments, seconds since 1970.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer, or not with JSON.
+    pub fn series(&self, selector: &str, start: f64, end: f64) -> Value {
+        let [start, end] = [start, end].map(|number| number.to_string());
+        let fields = [("match[]", selector), ("start", &start), ("end", &end)];
+        http::post(&format!("{}/api/v1/series", self.url), &fields).expect("prometheus answers").json()
     }
 
     /// The answer to a GET of a path of its API.

@@ -55,6 +55,9 @@ pub enum CtlError {
     /// The host answered something else than its API promises.
     #[error("the host's answer cannot be read: {0}; do host and ctl have the same version?")]
     Answer(String),
+    /// A query of `ctl query`.
+    #[error("{0}")]
+    Query(String),
     /// The answer could not be written.
     #[error("{path}: {source}")]
     Output {
