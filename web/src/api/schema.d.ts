@@ -162,6 +162,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reads saved recordings as Prometheus does.
+         * @description Prometheus' remote-read protocol 1.0: a `ReadRequest`, answered with a `ReadResponse` of samples, both compressed with
+         *     snappy. Series have the names and labels of the live metrics and `source="recording"`, `recording="<id>"`. The read-only
+         *     token opens it; the operator's does not, so that it is not left in Prometheus' configuration.
+         */
+        post: operations["remote_read"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -1408,7 +1430,8 @@ export interface components {
             /** @description What to call the client; what it calls itself without. */
             name?: string | null;
             /**
-             * @description PIN that the client shows; without one, the host makes one, to be typed at the client.
+             * @description PIN that the client shows; without one, the host makes one, to be typed at the client. A GameStream client always
+             *     shows one, and it must be given.
              * @example 482913
              */
             pin?: string | null;
@@ -1451,7 +1474,8 @@ export interface components {
          *       "fingerprint": "9f:86:d0:81:88:4c:7d:65:9a:2f:ea:a0",
          *       "id": "9f86d081884c7d65",
          *       "last_seen_unix_ms": 1782591243000,
-         *       "name": "Living room"
+         *       "name": "Living room",
+         *       "protocol": "native"
          *     }
          */
         PairedClientInfo: {
@@ -1473,6 +1497,8 @@ export interface components {
             last_seen_unix_ms?: number | null;
             /** @description What the operator, or else the client, called it. */
             name: string;
+            /** @description The path that it was paired on: `native`, `gamestream`. */
+            protocol: string;
         };
         /**
          * @description The PIN that both sides have now.
@@ -2132,7 +2158,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
-        /** @description The token opens `/metrics` only; or a change by a session lacks its CSRF token, or another origin asks */
+        /** @description The token opens `/metrics` and remote read only, or all but remote read; or a change by a session lacks its CSRF token, or another origin asks */
         Forbidden: {
             headers: {
                 [name: string]: unknown;
@@ -2578,6 +2604,66 @@ export interface operations {
             422: components["responses"]["Unprocessable"];
             /** @description Too many wrong PINs */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    remote_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A `ReadRequest` */
+        requestBody: {
+            content: {
+                "application/x-protobuf": number[];
+            };
+        };
+        responses: {
+            /** @description A `ReadResponse` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-protobuf": number[];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The operator's token was sent: it is not for Prometheus */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            408: components["responses"]["Timeout"];
+            413: components["responses"]["TooLarge"];
+            /** @description The body is not `application/x-protobuf` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            421: components["responses"]["Misdirected"];
+            /** @description The answer would be larger than it may be */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
