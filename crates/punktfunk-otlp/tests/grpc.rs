@@ -48,7 +48,7 @@ fn requests_arrive_whole_with_their_headers_and_compressed_as_configured() {
             assert_eq!(call.headers["x-scope-orgid"], "tenant");
             assert_eq!(call.compressed, compression == Compression::Gzip);
             let request = ExportMetricsServiceRequest::decode(&call.message[..]).unwrap();
-            assert_eq!(request.resource_metrics[0].scope_metrics[0].metrics.len(), 13);
+            assert_eq!(request.resource_metrics[0].scope_metrics[0].metrics.len(), 16);
         }
     }
 }
