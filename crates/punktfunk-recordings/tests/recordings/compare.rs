@@ -1,6 +1,7 @@
 //! Noise and change told apart, on runs whose difference is known.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use punktfunk_recordings::compare::{ComparisonOutcome, FigureOutcome, RunDifference, compare};
 use punktfunk_recordings::{Capture, StatsSample};
 
@@ -131,7 +132,9 @@ fn runs_that_did_other_work_are_called_so() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    // The same runs each time. What is judged at 99.9 % is wrong now and then (6 of 3,000 shifts, 4 of 3,000 pairs of halves),
+    // and a test is not to be so.
+    #![proptest_config(ProptestConfig { cases: 24, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     #[test]
     fn two_halves_of_a_stationary_run_have_not_changed(seed in 0_u64..1 << 20, seconds in 20_u64..200) {
