@@ -236,21 +236,10 @@ impl Store {
     /// # Errors
     /// [`GetError::NotFound`], or why its file cannot be read.
     pub fn meta(&self, id: &RecordingId) -> Result<CaptureMeta, GetError> {
-        let path = self.path_of(id);
-        let error = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => GetError::NotFound { id: id.clone() },
-            _ => GetError::Io { path: path.clone(), source },
-        };
+        let (file, revision) = self.open_file(id)?;
         let unreadable = |reason| GetError::Unreadable { id: id.clone(), reason };
-        if !fs::symlink_metadata(&path).map_err(error)?.is_file() {
-            return Err(unreadable(Unreadable::NotAFile));
-        }
-        let file = File::open(&path).map_err(error)?;
-        let len = file.metadata().map_err(error)?.len();
-        if len > MAX_BYTES {
-            return Err(unreadable(Unreadable::TooLarge { limit: MAX_BYTES }));
-        }
-        let meta = head::read(&file, len, &mut Vec::new()).map_err(error)?.map_err(unreadable)?;
+        let head = head::read(&file, revision.bytes(), &mut Vec::new());
+        let meta = head.map_err(|source| self.get_error(id, source))?.map_err(unreadable)?;
         if meta.id != *id {
             return Err(unreadable(Unreadable::Renamed { holds: meta.id.to_string() }));
         }
@@ -262,11 +251,16 @@ impl Store {
     /// # Errors
     /// [`GetError::NotFound`], or why its file cannot be read; what is in it is not looked at.
     pub fn read_raw(&self, id: &RecordingId) -> Result<(Vec<u8>, Revision), GetError> {
+        let (file, revision) = self.open_file(id)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(revision.bytes()).unwrap_or_default());
+        file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|source| self.get_error(id, source))?;
+        Ok((bytes, revision))
+    }
+
+    /// Opens a recording's file, if it is a file and not too large.
+    fn open_file(&self, id: &RecordingId) -> Result<(File, Revision), GetError> {
         let path = self.path_of(id);
-        let error = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => GetError::NotFound { id: id.clone() },
-            _ => GetError::Io { path: path.clone(), source },
-        };
+        let error = |source| self.get_error(id, source);
         let unreadable = |reason| GetError::Unreadable { id: id.clone(), reason };
         if !fs::symlink_metadata(&path).map_err(error)?.is_file() {
             return Err(unreadable(Unreadable::NotAFile));
@@ -276,9 +270,14 @@ impl Store {
         if revision.bytes() > MAX_BYTES {
             return Err(unreadable(Unreadable::TooLarge { limit: MAX_BYTES }));
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(revision.bytes()).unwrap_or_default());
-        file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(error)?;
-        Ok((bytes, revision))
+        Ok((file, revision))
+    }
+
+    fn get_error(&self, id: &RecordingId, source: io::Error) -> GetError {
+        match source.kind() {
+            io::ErrorKind::NotFound => GetError::NotFound { id: id.clone() },
+            _ => GetError::Io { path: self.path_of(id), source },
+        }
     }
 
     /// Changes what an operator may change, if the file is still in the state `expected`; in any state without. Everything
