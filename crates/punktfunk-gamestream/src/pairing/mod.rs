@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use punktfunk_pairing::requests::{AttemptError, OpenError, Progress};
-use punktfunk_pairing::{ClientStore, PairRequest, PairingConfig, Requests, StoreError};
+use punktfunk_pairing::{ClientStore, Expired, PairRequest, PairingConfig, Requests, StoreError, answered};
 use tokio::sync::Notify;
 
 use crate::certificate::Certificate;
@@ -122,7 +122,7 @@ impl Pairing {
         self.0.changed.notify_waiters();
         let mut waiting = Waiting { pairing: self, request: Some(request.clone()) };
         tracing::info!(%request, peer = %from, %fingerprint, "a GameStream client asks to be paired; type the PIN that it shows");
-        self.answered(&request).await?;
+        answered(&self.0.requests, &self.0.changed, &request).await.map_err(|Expired| PairError::Expired)?;
         let (pin, _none_left) = self.0.requests.lock().attempt(Instant::now(), &request)?;
         let exchange = Exchange::new(&salt, &pin, client);
         // From here on the exchange stands for the request: it ends with it, or expires.
@@ -183,23 +183,6 @@ impl Pairing {
     fn close(&self, ended: Option<Running>) {
         if let Some(ended) = ended {
             self.0.requests.lock().close(&ended.request);
-        }
-    }
-
-    /// Waits until the operator has answered.
-    async fn answered(&self, id: &str) -> Result<(), PairError> {
-        loop {
-            // Before looking, so that an answer in between is not missed.
-            let changed = self.0.changed.notified();
-            let left = match self.0.requests.lock().progress(Instant::now(), id) {
-                Progress::Approved { .. } => return Ok(()),
-                Progress::Gone => return Err(PairError::Expired),
-                Progress::Open { expires_in } => expires_in,
-            };
-            // Looked at again when it has expired, too.
-            if tokio::time::timeout(left, changed).await.is_err() {
-                tracing::debug!(id, "a pairing request was not answered");
-            }
         }
     }
 }

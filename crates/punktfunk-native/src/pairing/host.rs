@@ -15,7 +15,9 @@ use crate::control::wire::{MessageReader, MessageWriter, ReadError, WriteError};
 use crate::identity::Fingerprint;
 use crate::message::VERSION;
 use punktfunk_pairing::requests::{AttemptError, OpenError, Progress};
-use punktfunk_pairing::{ApproveError, ClientStore, PairRequest, PairingConfig, Pin, Requests, StoreError};
+use punktfunk_pairing::{
+    ApproveError, ClientStore, Expired, PairRequest, PairingConfig, Pin, Requests, StoreError, answered,
+};
 
 /// Why a client was not paired.
 #[derive(Debug, thiserror::Error)]
@@ -133,8 +135,9 @@ impl Pairing {
         let listed = Listed { pairing: self, id };
         tracing::info!(request = %listed.id, %peer, fingerprint = %binding.client, "a client asks to be paired");
         writer.send(&FromHost::Waiting { request: listed.id.clone() }).await?;
+        let approved = answered(&self.0.requests, &self.0.answered, &listed.id);
         tokio::select! {
-            approved = self.approved(&listed.id) => approved?,
+            approved = approved => approved.map_err(|Expired| PairingError::Expired)?,
             gone = connection.closed() => return Err(gone.into()),
         }
         writer.send(&FromHost::EnterPin).await?;
@@ -164,23 +167,6 @@ impl Pairing {
                 }
                 Err(WrongPin) if attempts_left == 0 => return Err(AttemptError::NoneLeft.into()),
                 Err(WrongPin) => writer.send(&FromHost::WrongPin { attempts_left }).await?,
-            }
-        }
-    }
-
-    /// Waits until the operator has answered.
-    async fn approved(&self, id: &str) -> Result<(), PairingError> {
-        loop {
-            // Before looking, so that an answer in between is not missed.
-            let answered = self.0.answered.notified();
-            let left = match self.0.requests.lock().progress(Instant::now(), id) {
-                Progress::Approved { .. } => return Ok(()),
-                Progress::Gone => return Err(PairingError::Expired),
-                Progress::Open { expires_in } => expires_in,
-            };
-            // Looked at again when it has expired, too.
-            if tokio::time::timeout(left, answered).await.is_err() {
-                tracing::debug!(id, "a pairing request was not answered");
             }
         }
     }
