@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use crate::batch::BatchSender;
-use crate::pacer::{self, PacePlan};
+use crate::pacer::{self, PaceConfig, PacePlan};
 
 /// A frame's datagrams, one after another.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,30 @@ pub struct PacedSend {
     pub refused: usize,
     /// Whether the client can put the frame together from what was sent.
     pub arrived: bool,
+}
+
+/// A socket that frames leave by, each paced over a part of the interval between two.
+#[derive(Debug)]
+pub struct PacedSender {
+    /// What hands datagrams to the kernel.
+    pub sender: BatchSender,
+    /// Where they leave.
+    pub socket: UdpSocket,
+    /// How frames are spread.
+    pub pace: PaceConfig,
+    /// Time between two frames.
+    pub interval: Duration,
+}
+
+impl PacedSender {
+    /// Sends a frame, its first burst now.
+    ///
+    /// # Panics
+    /// When the datagrams' size is 0.
+    pub fn send(&mut self, to: SocketAddr, frame: PacedFrame<'_>) -> PacedSend {
+        let plan = self.pace.plan(Instant::now(), self.interval, frame.datagrams.len() / frame.size);
+        self.sender.send_frame(&self.socket, to, frame, plan)
+    }
 }
 
 impl BatchSender {

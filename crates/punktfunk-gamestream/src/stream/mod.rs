@@ -26,6 +26,7 @@ use crossbeam_channel::bounded;
 use parking_lot::Mutex;
 use punktfunk_media::{Delays, Encoder, FrameSource, ModeError, VideoMode};
 use punktfunk_net::batch::{BatchSender, SendMode, size_buffers};
+use punktfunk_net::paced::PacedSender;
 use punktfunk_net::pacer::PaceConfig;
 use punktfunk_pipeline::{HoldUps, PathStages, Pipeline, PipelineConfig, PipelineParts, StreamControl};
 use punktfunk_stats::{
@@ -218,11 +219,13 @@ impl Stream {
         let fec = FecConfig { percent: config.fec_percent, minimum: config.min_fec_packets };
         let transmit = Transmitter {
             packetizer: Packetizer::new(size, fec, config.video_key.as_ref()),
-            sender: BatchSender::new(host.send_mode),
-            socket,
+            sender: PacedSender {
+                sender: BatchSender::new(host.send_mode),
+                socket,
+                pace: host.pace,
+                interval: mode.interval(),
+            },
             line: Arc::clone(&line),
-            pace: host.pace,
-            interval: mode.interval(),
             hold_ups: hold_ups.clone(),
             counters: counters.clone(),
         };

@@ -1,15 +1,13 @@
 //! How this path sends a frame: packets, parity, encryption, pacing, the kernel.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use punktfunk_media::DelayStage;
-use punktfunk_net::batch::BatchSender;
-use punktfunk_net::paced::PacedFrame;
-use punktfunk_net::pacer::PaceConfig;
+use punktfunk_net::paced::{PacedFrame, PacedSender};
 use punktfunk_pipeline::{HoldUps, OutgoingFrame, Transmit};
 use punktfunk_stats::{Counter, DropReason, FrameInfo, SessionCounters};
 
@@ -27,11 +25,8 @@ pub(super) struct Line {
 
 pub(super) struct Transmitter {
     pub(super) packetizer: Packetizer,
-    pub(super) sender: BatchSender,
-    pub(super) socket: UdpSocket,
+    pub(super) sender: PacedSender,
     pub(super) line: Arc<Line>,
-    pub(super) pace: PaceConfig,
-    pub(super) interval: Duration,
     pub(super) hold_ups: HoldUps,
     pub(super) counters: SessionCounters,
 }
@@ -66,9 +61,8 @@ impl Transmit for Transmitter {
             self.line.last_idr.store(index, Ordering::Relaxed);
         }
         let peer = *self.line.peer.lock();
-        let plan = self.pace.plan(Instant::now(), self.interval, packets.count());
         let whole = PacedFrame { datagrams: packets.datagrams, size: packets.size, spare: packets.spare };
-        let outcome = self.sender.send_frame(&self.socket, peer, whole, plan);
+        let outcome = self.sender.send(peer, whole);
         frame.trace.add_pace(outcome.paced);
         if outcome.refused > 0 {
             self.counters.add(Counter::SendDropped, outcome.refused as u64);

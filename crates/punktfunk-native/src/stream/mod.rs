@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded};
 use punktfunk_media::{Delays, Encoder, FrameSource};
 use punktfunk_net::batch::{BatchSender, SendMode, size_buffers};
+use punktfunk_net::paced::PacedSender;
 use punktfunk_net::pacer::PaceConfig;
 use punktfunk_net::seal::Opener;
 use punktfunk_pipeline::policy::Liveness;
@@ -169,10 +170,12 @@ impl Stream {
             control: control.clone(),
             whereabouts: whereabouts.clone(),
             packetizer: Packetizer::new(config.stream, parts.keys.from_host.clone(), config.fec_percent),
-            sender: BatchSender::new(config.send_mode),
-            socket: parts.socket,
-            pace: config.pace,
-            interval: mode.interval(),
+            sender: PacedSender {
+                sender: BatchSender::new(config.send_mode),
+                socket: parts.socket,
+                pace: config.pace,
+                interval: mode.interval(),
+            },
             hold_ups: hold_ups.clone(),
             counters: counters.clone(),
         };

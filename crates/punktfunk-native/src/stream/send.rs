@@ -1,15 +1,12 @@
 //! How this path sends a frame: packets, parity, sealing, pacing, the kernel.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use punktfunk_media::DelayStage;
-use punktfunk_net::batch::BatchSender;
-use punktfunk_net::paced::PacedFrame;
-use punktfunk_net::pacer::PaceConfig;
+use punktfunk_net::paced::{PacedFrame, PacedSender};
 use punktfunk_pipeline::{EndReason, HoldUps, OutgoingFrame, StreamControl, Transmit};
 use punktfunk_stats::{Counter, DropReason, FrameInfo, SessionCounters};
 
@@ -49,10 +46,7 @@ pub(super) struct Transmitter {
     pub(super) control: StreamControl,
     pub(super) whereabouts: Whereabouts,
     pub(super) packetizer: Packetizer,
-    pub(super) sender: BatchSender,
-    pub(super) socket: UdpSocket,
-    pub(super) pace: PaceConfig,
-    pub(super) interval: Duration,
+    pub(super) sender: PacedSender,
     pub(super) hold_ups: HoldUps,
     pub(super) counters: SessionCounters,
 }
@@ -83,9 +77,8 @@ impl Transmit for Transmitter {
                 return Err(DropReason::SendFailed);
             }
         };
-        let plan = self.pace.plan(Instant::now(), self.interval, packets.count());
         let whole = PacedFrame { datagrams: packets.datagrams, size: packets.size, spare: packets.spare };
-        let outcome = self.sender.send_frame(&self.socket, client, whole, plan);
+        let outcome = self.sender.send(client, whole);
         frame.trace.add_pace(outcome.paced);
         if outcome.refused > 0 {
             self.counters.add(Counter::SendDropped, outcome.refused as u64);
