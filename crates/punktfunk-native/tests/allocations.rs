@@ -1,43 +1,16 @@
 //! A running stream allocates nothing for its packets: counted, not believed.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use punktfunk_native::packet::{FrameHeader, HEADER_BYTES, Header, ShardHeader};
 use punktfunk_native::packetize::Packetizer;
 use punktfunk_native::reassembly::{Delivery, Reassembler};
 use punktfunk_net::seal::{DirectionKey, Opener};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged; the counter allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps `alloc`'s contract, which is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, bytes) }
-    }
-}
+use testkit::{CountingAllocator, allocations};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 #[test]
 fn packets_are_made_opened_and_put_together_without_an_allocation_each() {
@@ -54,15 +27,15 @@ fn packets_are_made_opened_and_put_together_without_an_allocation_each() {
             _ if number % 2 == 0 => 128 * 1280,
             _ => 200_000,
         };
-        let before = ALLOCATIONS.get();
+        let before = allocations();
         let frame = FrameHeader { number, captured_us: 0, idr: false, repeat: false };
         let packets = packetizer.packetize(frame, &picture[..bytes]).unwrap();
         if warm {
-            sending += ALLOCATIONS.get() - before;
+            sending += allocations() - before;
             packets_sent += packets.count();
         }
         let mut datagrams = packets.datagrams.to_vec();
-        let before = ALLOCATIONS.get();
+        let before = allocations();
         for (index, datagram) in datagrams.chunks_mut(packets.size).enumerate() {
             // One packet in nine is lost, so that most blocks are repaired.
             if index % 9 == 1 {
@@ -78,7 +51,7 @@ fn packets_are_made_opened_and_put_together_without_an_allocation_each() {
             reassembler.recycle(frame.data);
         }
         if warm {
-            receiving += ALLOCATIONS.get() - before;
+            receiving += allocations() - before;
         }
     }
     assert_eq!(complete, 600);

@@ -2,36 +2,16 @@
 //! real collector draining beside it.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use punktfunk_stats::{
     Anchor, ArmOptions, CaptureEvent, FrameInfo, Recorder, RecorderConfig, SessionInfo, SessionSpec, StageSet,
     StageSpec,
 };
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system allocator unchanged; the counter is a thread-local Cell without a destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's contract is the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract is the system allocator's.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
+use testkit::{CountingAllocator, allocations};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 #[test]
 fn a_million_frames_of_wild_values_allocate_nothing_in_the_loop() {
@@ -56,7 +36,7 @@ fn a_million_frames_of_wild_values_allocate_nothing_in_the_loop() {
     }
     let now = Instant::now();
     let mut seed = 1_u64;
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = allocations();
     for number in 0..1_000_000 {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let wild = Duration::from_nanos(seed >> (seed % 50));
@@ -67,7 +47,7 @@ fn a_million_frames_of_wild_values_allocate_nothing_in_the_loop() {
         trace.add_pace(wild / 8);
         sink.record(&trace, FrameInfo { number, media_bytes: seed as u32, ..FrameInfo::default() });
     }
-    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
+    assert_eq!(allocations() - before, 0);
 
     recorder.disarm();
     let report = events.iter().find_map(|event| match event {

@@ -1,12 +1,13 @@
 //! What tests share: a lossy link in virtual time, the same for the same seed; real servers (Prometheus, Alertmanager, an
 //! OpenTelemetry Collector, a Thanos cluster) on free loopback ports with the configuration of `deploy/`; an HTTP server that misbehaves; a
-//! disk that can be filled.
+//! disk that can be filled; an allocator that counts.
 //!
 //! Not for production code: it holds everything in memory, trusts its caller, and panics where a test should fail.
 
 pub mod link;
 
 mod alertmanager;
+mod allocations;
 mod collector;
 mod http;
 mod misbehaving;
@@ -17,6 +18,7 @@ mod thanos;
 mod tools;
 
 pub use alertmanager::Alertmanager;
+pub use allocations::{CountingAllocator, allocations};
 pub use collector::Collector;
 pub use link::{Link, LinkConfig, LinkTally};
 pub use misbehaving::{Behaviour, Misbehaving, Request, Rewrite};
