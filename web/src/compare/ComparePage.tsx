@@ -1,7 +1,7 @@
 // Two to four recordings, each held against the first: what changed, what is noise, what was set differently.
 import { useQueries, useQuery } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
-import { ArrowLeft, FileDown } from 'lucide-react';
+import { FileDown } from 'lucide-react';
 import { useMemo } from 'react';
 
 import { api, body, type Schemas } from '@/api/client';
@@ -10,6 +10,7 @@ import { stageNames, timeline } from '@/capture/graphs';
 import { Chart } from '@/chart/Chart';
 import type { Graph } from '@/chart/types';
 import { m } from '@/paraglide/messages.js';
+import { BackLink } from '@/recordings/BackLink';
 import { ScrollBox } from '@/ui/scroll';
 import { Badge, Choice, type Tone } from '@/ui/controls';
 import { Empty, Failure, Loading, Notice } from '@/ui/states';
@@ -62,13 +63,7 @@ function Compared({ comparison }: { comparison: Schemas['Comparison'] }) {
   return (
     <div className="flex flex-col gap-4">
       <div>
-        <Link
-          to="/recordings"
-          className="inline-flex items-center gap-1 text-sm text-muted hover:text-text"
-        >
-          <ArrowLeft aria-hidden className="size-4" />
-          {m.nav_recordings()}
-        </Link>
+        <BackLink />
         <div className="mt-1 flex flex-wrap items-center justify-between gap-3">
           <h1>{m.compare()}</h1>
           <a

@@ -1,7 +1,7 @@
 // One recording: the verdict first, then the figures, the graphs, the moments, and where all of it comes from.
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
-import { getRouteApi, Link } from '@tanstack/react-router';
-import { ArrowLeft, Link2 } from 'lucide-react';
+import { getRouteApi } from '@tanstack/react-router';
+import { Link2 } from 'lucide-react';
 import { useMemo } from 'react';
 
 import type { Schemas } from '@/api/client';
@@ -10,6 +10,7 @@ import { RunGraphs } from '@/capture/RunGraphs';
 import { stageNames } from '@/capture/graphs';
 import type { Span } from '@/chart/types';
 import { m } from '@/paraglide/messages.js';
+import { BackLink } from '@/recordings/BackLink';
 import { RecordingActions } from '@/recordings/RecordingActions';
 import { Button, Field } from '@/ui/controls';
 import { useSay } from '@/ui/dialog';
@@ -82,13 +83,7 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
     <div className="flex flex-col gap-4">
       <div className="flex flex-wrap items-start gap-x-4 gap-y-2">
         <div className="min-w-0 flex-1 basis-72">
-          <Link
-            to="/recordings"
-            className="inline-flex items-center gap-1 text-sm text-muted hover:text-text"
-          >
-            <ArrowLeft aria-hidden className="size-4" />
-            {m.nav_recordings()}
-          </Link>
+          <BackLink />
           <h1 className="mt-1 line-clamp-3 break-words">
             <bdi>{meta.label || moment(meta.started_unix_ms)}</bdi>
           </h1>
