@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::prctl;
 use nix::sys::signal::{self, Signal};
+use nix::sys::wait::{self, Id, WaitPidFlag};
 use nix::unistd::{self, Pid};
 use parking_lot::Mutex;
 
@@ -82,15 +83,29 @@ impl Process {
         }
     }
 
-    /// SIGSTOP or SIGCONT.
+    /// SIGCONT, after [`stop`](Self::stop).
     ///
     /// # Panics
     ///
     /// If it does not run.
-    pub(crate) fn signal(&self, signal: Signal) {
-        let child = self.child.lock();
-        let child = child.as_ref().expect("the process runs");
-        signal::kill(pid(child.id()), signal).expect("the child is ours");
+    pub(crate) fn go_on(&self) {
+        signal::kill(self.running(), Signal::SIGCONT).expect("the child is ours");
+    }
+
+    /// Stops it by SIGSTOP. A signal is sent and not waited for, so its threads run on for a moment: they stand still when
+    /// this returns.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    pub(crate) fn stop(&self) {
+        let running = self.running();
+        signal::kill(running, Signal::SIGSTOP).expect("the child is ours");
+        wait::waitid(Id::Pid(running), WaitPidFlag::WSTOPPED).expect("the child is ours");
+    }
+
+    fn running(&self) -> Pid {
+        pid(self.child.lock().as_ref().expect("the process runs").id())
     }
 }
 

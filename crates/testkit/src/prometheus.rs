@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -140,12 +139,12 @@ impl Prometheus {
 
     /// SIGSTOP: it takes connections and does not answer.
     pub fn stop_signal(&self) {
-        self.process.signal(Signal::SIGSTOP);
+        self.process.stop();
     }
 
     /// SIGCONT.
     pub fn cont_signal(&self) {
-        self.process.signal(Signal::SIGCONT);
+        self.process.go_on();
     }
 
     /// The whole answer to an instant query, errors and warnings included; `time` in seconds since 1970, or now.
