@@ -1,6 +1,7 @@
-//! Accepting TCP connections within limits, the same for each of the protocol's ports.
+//! What the protocol's ports have in common: TCP connections within limits, UDP without what an earlier session left.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,4 +48,11 @@ where
 /// IPv4 addresses as such, also on a socket that takes both kinds.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Empties a socket's queue: what an earlier session left there is not the next one's.
+pub(crate) fn discard(socket: &UdpSocket) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    while socket.recv_from(&mut [0]).is_ok() {}
+    socket.set_nonblocking(false)
 }

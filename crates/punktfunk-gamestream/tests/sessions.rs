@@ -6,6 +6,7 @@ mod support;
 use std::time::Duration;
 
 use punktfunk_gamestream::SessionLimits;
+use punktfunk_stats::WindowReport;
 use support::gamehost::{GameHost, PIN};
 use support::moonlight::control::Told;
 use support::moonlight::rtsp::{WISH, Wish};
@@ -86,6 +87,32 @@ fn a_client_that_falls_silent_is_gone_in_time() {
     // Pings go on; ENet does not.
     viewer.play_until(|_| host.recorder.sessions().is_empty());
     host.until_free(&client);
+}
+
+/// A report on a block of which one packet of twelve was lost and rebuilt; no two have the same sequence numbers.
+fn report(number: u8) -> [u8; 21] {
+    [0, 0, 0, 3, number, 40, number, 30, 0, 1, 0, 10, 0, 2, 0, 9, 0, 2, 20, 0, 1]
+}
+
+#[test]
+fn reports_arrive_though_the_clients_line_stalls() {
+    let host = GameHost::start(SessionLimits::default());
+    let client = host.paired(0, "Deck");
+    let events = arm(&host.recorder);
+    let mut viewer = Viewer::launch(&client, WISH, 0.0);
+    viewer.play_until(|viewer| viewer.pictures >= 5);
+    // Round trips far longer than the ones before: ENet's answer is to drop most of what may be lost.
+    for _ in 0..15 {
+        viewer.control.send(0x0200, &[0; 4]);
+        viewer.control.lag(Duration::from_millis(60));
+    }
+    (0..40).for_each(|number| viewer.control.report(&report(number)));
+    viewer.play_until(|viewer| viewer.pictures >= 90);
+    host.recorder.disarm();
+    let (windows, _, _) = finish(&events);
+    let counted = |figure: fn(&WindowReport) -> Option<u64>| sum(&windows, figure);
+    assert_eq!((counted(|window| window.packets_lost), counted(|window| window.fec_recovered)), (40, 40));
+    assert!(windows.iter().any(|window| window.rtt.is_some()), "{windows:?}");
 }
 
 #[test]

@@ -108,7 +108,7 @@ impl Viewer {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::FecStatus(bytes) => self.control.send(0x5502, &bytes),
+            Event::FecStatus(bytes) => self.control.report(&bytes),
             Event::RequestIdr => self.control.send(0x0302, &[0, 0]),
             Event::Frame { access_unit, decodable, .. } => {
                 if decodable {
