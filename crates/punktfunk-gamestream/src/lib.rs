@@ -26,6 +26,7 @@ pub mod video;
 mod audio;
 mod control;
 mod discovery;
+mod grant;
 mod hex;
 mod listen;
 mod nvhttp;
@@ -34,5 +35,5 @@ mod rtsp;
 mod session;
 
 pub use discovery::DiscoveryError;
+pub use grant::SessionLimits;
 pub use server::{BindError, Server, ServerConfig};
-pub use session::SessionLimits;

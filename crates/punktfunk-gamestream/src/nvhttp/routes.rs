@@ -91,9 +91,12 @@ impl Desk {
             "/resume" => self.launch(asked, client, "resume"),
             "/cancel" => match self.sessions.cancel(client) {
                 Ok(()) => Reply::ok().with("cancel", 1),
-                Err(error) => Reply::refused(503, &error.to_string()).with("cancel", 0),
+                Err(error) => {
+                    tracing::warn!(peer = %asked.from, %error, "a GameStream client may not end the session");
+                    Reply::refused(503, &error.to_string()).with("cancel", 0)
+                }
             },
-            // There is no box art; clients have a picture for that.
+            // `/appasset`: there is no box art. Stock clients take 404 for that, and show a picture of their own.
             _ => return None,
         })
     }
@@ -113,6 +116,7 @@ impl Desk {
                 Reply::ok().with("sessionUrl0", format!("rtsp://{rtsp}")).with(done, 1)
             }
             Err(error @ LaunchError::Busy) => refused(503, &error.to_string()),
+            Err(error @ LaunchError::KeyUsed) => refused(400, &error.to_string()),
             Err(error @ LaunchError::NotPaired) => refused(401, &error.to_string()),
             Err(error @ LaunchError::NoRandomness) => refused(500, &error.to_string()),
         }

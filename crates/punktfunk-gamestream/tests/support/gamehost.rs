@@ -14,6 +14,7 @@ use punktfunk_stats::Recorder;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use super::moonlight::pair::Pairing as Exchange;
 use super::moonlight::{Identity, Moonlight};
 use super::{SOON, recorder};
 
@@ -87,6 +88,14 @@ impl GameHost {
             assert!(Instant::now() < deadline, "no client asks");
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// An exchange whose PIN the operator has typed, right or wrong.
+    pub fn answered(&self, client: &Moonlight, shown: &str, typed: &str) -> Exchange {
+        let (client, shown) = (client.clone(), shown.to_owned());
+        let asking = std::thread::spawn(move || Exchange::begin(&client, &shown).map_err(|reply| reply.text));
+        self.answer(typed, "Deck");
+        asking.join().unwrap().unwrap()
     }
 
     /// A client that was let in under this name.

@@ -150,17 +150,21 @@ impl Moonlight {
 
     /// Launches, or resumes; the RTSP address and the session's key.
     pub fn launch(&self, verb: &str, mode: &str) -> Result<(SocketAddr, [u8; 16]), Reply> {
-        let key = random::<16>();
+        self.launch_by(&random::<16>(), verb, mode)
+    }
+
+    /// The same with this key.
+    pub fn launch_by(&self, key: &[u8; 16], verb: &str, mode: &str) -> Result<(SocketAddr, [u8; 16]), Reply> {
         let path = format!(
             "/{verb}?uniqueid=0123456789ABCDEF&appid=1&mode={mode}&additionalStates=1&sops=0&rikey={}&rikeyid=-17&localAudioPlayMode=0&corever=0",
-            hex(&key)
+            hex(key)
         );
         let reply = self.https(&path);
         let done = if verb == "launch" { "gamesession" } else { "resume" };
         match reply.get(done).as_deref() {
             Some("1") if reply.status == 200 => {
                 let url = reply.get("sessionUrl0").unwrap();
-                Ok((url.strip_prefix("rtsp://").unwrap().parse().unwrap(), key))
+                Ok((url.strip_prefix("rtsp://").unwrap().parse().unwrap(), *key))
             }
             _ => Err(reply),
         }
