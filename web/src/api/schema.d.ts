@@ -1588,6 +1588,8 @@ export interface components {
         };
         /** @description One session of a capture. */
         SessionMeta: {
+            /** @description What was sent as sound: `silent` where the client expected sound and got none; `null` if the path knows no sound. */
+            audio?: string | null;
             /** @description Client as named at pairing. */
             client: string;
             /** @description Codec. */
