@@ -1,8 +1,19 @@
 # The host and the headless client. Built once; the image holds two binaries, no compiler, no shell script but the demo's.
+FROM node:22-bookworm-slim AS console
+WORKDIR /src
+COPY scripts/console scripts/node-fits scripts/
+COPY api api
+COPY dashboards/colours.json dashboards/
+COPY crates/punktfunk-mgmt/docs crates/punktfunk-mgmt/docs
+COPY web web
+RUN scripts/console
+
 FROM rust:1.95-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends nasm && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
+COPY --from=console /src/web/dist web/dist
+COPY --from=console /src/crates/punktfunk-mgmt/docs/node_modules crates/punktfunk-mgmt/docs/node_modules
 RUN cargo build --release --locked -p punktfunk-host -p punktfunk-probe
 
 FROM debian:bookworm-slim

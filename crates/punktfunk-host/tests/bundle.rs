@@ -8,13 +8,18 @@ mod support;
 #[path = "support/grafana.rs"]
 mod grafana;
 
+#[path = "support/figures.rs"]
+mod figures;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use punktfunk_recordings::Capture;
 use serde_json::Value;
 use testkit::{Alertmanager, Behaviour, Misbehaving, Prometheus, PrometheusOptions, ToolSet, tools};
 
+use self::figures::Figures;
 use self::grafana::{Dashboard, Seen};
 use self::support::{Log, PATIENCE, Process, directories, free_port, write_private};
 
@@ -105,14 +110,17 @@ fn every_query_of_every_dashboard_is_answered_and_an_alert_is_delivered() {
     // Live, in the last third of the capture.
     let late = SECONDS * 3 / 4;
     until("the capture runs", || said.text().contains(&format!("capturing {late}/{SECONDS} s")).then_some(()));
-    let end = now();
+    let looked = now();
+    let end = looked;
     println!("live, while the capture runs:");
+    let mut live = None;
     for uid in ["punktfunk-overview", "punktfunk-live"] {
         let seen = Dashboard::open(uid, end - 300.0, end, &[]).ask(&prometheus);
         complete(uid, &seen);
         if uid == "punktfunk-live" {
             let encode = values(&seen.answers["4C"]).into_iter().fold(0.0, f64::max);
             assert!(encode >= DELAY_S, "the fault is not seen: encode's p99 is {encode} s at most");
+            live = Some(seen);
         }
     }
 
@@ -144,7 +152,9 @@ fn every_query_of_every_dashboard_is_answered_and_an_alert_is_delivered() {
     // Saved.
     let line = said.wait_for("Recording: ");
     let path = line.split_once("Recording: ").unwrap().1;
-    let recording: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let bytes = std::fs::read(path).unwrap();
+    let recording: Value = serde_json::from_slice(&bytes).unwrap();
+    let capture: Capture = serde_json::from_slice(&bytes).unwrap();
     let id = recording["meta"]["id"].as_str().unwrap();
     let start = recording["meta"]["started_unix_ms"].as_f64().unwrap() / 1e3;
     let end = start + recording["meta"]["duration_ms"].as_f64().unwrap() / 1e3;
@@ -165,6 +175,11 @@ fn every_query_of_every_dashboard_is_answered_and_an_alert_is_delivered() {
     let seen = Dashboard::open("punktfunk-recording", start, end + 1.0, &[("recording", id)]).ask(&prometheus);
     complete("punktfunk-recording", &seen);
     assert_eq!((seen.variables["compare"].as_str(), seen.variables["shift"].as_str()), (id, "0"));
+    // Whatever a panel shows, live or saved, is the recording's own.
+    let compared = [(&live.unwrap(), looked - 3.0), (&seen, f64::INFINITY)]
+        .map(|(seen, until)| Figures::new(&capture, until).hold(seen));
+    println!("points that show what the recording says: {} live, {} saved", compared[0], compared[1]);
+    assert!(compared[0] > 500 && compared[1] > 700, "{compared:?}");
     // Beside itself, a recording looks as it does.
     assert_eq!(values(&seen.answers["14A"]), values(&seen.answers["14B"]));
     for check in recording["provenance"]["counts"].as_array().unwrap().iter().filter(|check| check["stage"] != "host") {

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use punktfunk_captures::CaptureService;
+use punktfunk_prometheus::remote_read::{Limits, RemoteRead};
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::sign_in::SignIn;
@@ -55,6 +56,7 @@ pub(crate) struct Inner {
     pub(crate) imports: Semaphore,
     /// One permit a remote read under way.
     reads: Arc<Semaphore>,
+    remote_read: Arc<RemoteRead>,
 }
 
 /// Remote reads at a time: each may need some hundred megabytes, and the processor belongs to the stream. Others wait.
@@ -63,12 +65,19 @@ const READS: usize = 2;
 impl App {
     pub(crate) fn new(parts: AppState) -> Self {
         let streams = Arc::new(Semaphore::new(parts.limits.streams));
-        Self(Arc::new(Inner { parts, streams, imports: Semaphore::new(1), reads: Arc::new(Semaphore::new(READS)) }))
+        let remote_read = Arc::new(RemoteRead::new(parts.captures.store().clone(), Limits::default()));
+        let reads = Arc::new(Semaphore::new(READS));
+        Self(Arc::new(Inner { parts, streams, imports: Semaphore::new(1), reads, remote_read }))
     }
 
     /// One permit a remote read under way.
     pub(crate) fn reads(&self) -> Arc<Semaphore> {
         Arc::clone(&self.0.reads)
+    }
+
+    /// What answers remote reads.
+    pub(crate) fn remote_read(&self) -> &Arc<RemoteRead> {
+        &self.0.remote_read
     }
 
     /// One permit an open event stream.

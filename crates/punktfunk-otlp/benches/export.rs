@@ -13,7 +13,7 @@ use punktfunk_otlp::{Exporter, Identity, OtlpConfig};
 use punktfunk_stats::{Anchor, ArmOptions, Recorder, RecorderConfig, SnapshotSender};
 use testkit::{Prometheus, PrometheusOptions, ToolSet, tools};
 
-use load::{FrameTime, Load};
+use load::{FrameTime, Load, Stamps};
 
 const SESSIONS: usize = 8;
 const FPS: u32 = 240;
@@ -42,7 +42,7 @@ fn round(id: &str, otlp_url: Option<&str>) -> (Vec<FrameTime>, Duration) {
     let snapshots = exporter.is_some().then_some(snapshots);
     let recorder =
         Recorder::spawn(RecorderConfig { snapshots, host_id: "bench".into(), ..RecorderConfig::default() }).unwrap();
-    let load = Load::start(&recorder, SESSIONS, FPS, true);
+    let load = Load::start(&recorder, SESSIONS, FPS, Stamps::Clock);
     let options =
         ArmOptions { capture_id: id.into(), label: String::new(), anchor: Anchor::now(), latency_target: None };
     let events = recorder.arm(options).unwrap();

@@ -12,16 +12,19 @@ use std::time::{Duration, Instant};
 
 use punktfunk_otlp::{Exporter, Health, Identity, OtlpConfig};
 use punktfunk_stats::{Anchor, ArmOptions, CaptureEvent, CaptureReport, Recorder, RecorderConfig, SnapshotSender};
-use testkit::{Behaviour, Misbehaving, Prometheus, PrometheusOptions, ToolSet, tools};
+use testkit::{Behaviour, CountingAllocator, Misbehaving, Prometheus, PrometheusOptions, ToolSet, live_bytes, tools};
 
-use load::Load;
+use load::{Load, Stamps};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const SESSIONS: usize = 8;
 const FPS: u32 = 240;
 /// Small enough to be full before the first fault is over.
 const BACKLOG_BYTES: usize = 96 << 10;
-/// What memory may grow by once the backlog is full: the allocator's own unrest.
-const GROWTH_KB: u64 = 4096;
+/// What the heap may grow by once the backlog is full: requests on their way through the server in between.
+const GROWTH_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
@@ -65,15 +68,24 @@ fn enter(phase: Phase, server: &Misbehaving, prometheus: &Prometheus) {
     }
 }
 
+/// What a phase was like.
+struct Seen {
+    /// Most bytes on the heap, and in memory (kB; with what the allocator keeps for later).
+    heap: usize,
+    resident_kb: u64,
+    /// At its end.
+    health: Health,
+}
+
 /// The highest memory of each phase, and the last figures before it ended. What the capture tells is dropped, as it comes.
 fn course(
     length: Duration,
     exporter: &Exporter,
     server: &Misbehaving,
     prometheus: &Prometheus,
-) -> BTreeMap<Phase, (u64, Health)> {
+) -> BTreeMap<Phase, Seen> {
     let (start, mut phase) = (Instant::now(), Phase::WarmUp);
-    let mut seen: BTreeMap<Phase, (u64, Health)> = BTreeMap::new();
+    let mut seen: BTreeMap<Phase, Seen> = BTreeMap::new();
     while start.elapsed() < length {
         let now = Phase::at(start.elapsed().as_secs_f64() / length.as_secs_f64());
         if now != phase {
@@ -85,8 +97,9 @@ fn course(
         server.take_requests();
         let health = exporter.health();
         assert!(health.backlog_bytes <= BACKLOG_BYTES as u64, "{health:?}");
-        let memory = seen.get(&phase).map_or(0, |(memory, _)| *memory).max(resident_kb());
-        seen.insert(phase, (memory, health));
+        let (heap, resident_kb) = seen.get(&phase).map_or((0, 0), |before| (before.heap, before.resident_kb));
+        let seen_now = Seen { heap: heap.max(live_bytes()), resident_kb: resident_kb.max(self::resident_kb()), health };
+        seen.insert(phase, seen_now);
     }
     seen
 }
@@ -116,7 +129,7 @@ fn memory_and_backlog_stay_where_they_are_while_the_backend_is_silent_refuses_an
     let config =
         RecorderConfig { snapshots: Some(snapshots.clone()), host_id: "soak".into(), ..RecorderConfig::default() };
     let recorder = Recorder::spawn(config).unwrap();
-    let load = Load::start(&recorder, SESSIONS, FPS, false);
+    let load = Load::start(&recorder, SESSIONS, FPS, Stamps::Due);
     let options =
         ArmOptions { capture_id: "soak".into(), label: String::new(), anchor: Anchor::now(), latency_target: None };
     let events = recorder.arm(options).unwrap();
@@ -133,14 +146,14 @@ fn memory_and_backlog_stay_where_they_are_while_the_backend_is_silent_refuses_an
     load.end();
     assert!(exporter.shutdown(Duration::from_secs(20)), "{:?}", exporter.health());
 
-    for (phase, (memory, health)) in &seen {
-        println!("{phase:?}: {memory} kB at most, {health:?}");
+    for (phase, seen) in &seen {
+        println!("{phase:?}: heap {} kB, resident {} kB, {:?}", seen.heap >> 10, seen.resident_kb, seen.health);
     }
     let (full, after) = (&seen[&Phase::Silent], &seen[&Phase::Back]);
-    assert!(full.1.dropped_backlog > 0, "the backlog was to be full: {:?}", full.1);
-    let highest = seen.values().map(|(memory, _)| *memory).max().unwrap();
-    assert!(highest <= full.0 + GROWTH_KB, "memory grew from {} to {highest} kB", full.0);
-    assert_eq!(after.1.up, Some(true));
+    assert!(full.health.dropped_backlog > 0, "the backlog was to be full: {:?}", full.health);
+    let highest = seen.values().map(|seen| seen.heap).max().unwrap();
+    assert!(highest <= full.heap + GROWTH_BYTES, "the heap grew from {} to {highest} bytes", full.heap);
+    assert_eq!(after.health.up, Some(true));
     assert_eq!(snapshots.lost(), 0, "the export thread takes what it is given, whatever the backend does");
     assert_eq!(report.sessions.len(), SESSIONS);
     for session in &report.sessions {

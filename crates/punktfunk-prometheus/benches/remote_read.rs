@@ -11,7 +11,7 @@ mod proto;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use punktfunk_prometheus::remote_read::{Limits, answer};
+use punktfunk_prometheus::remote_read::{Limits, RemoteRead};
 use punktfunk_recordings::{RecordingId, Store, StoreOptions};
 
 use self::proto::{Matcher, equal, of, packed_query};
@@ -19,8 +19,13 @@ use self::support::{Player, play};
 
 const ID: &str = "2026-06-26T20-14-03Z_1280x720";
 
+/// By a reader that has nothing open.
 fn read(store: &Store, matchers: Vec<Matcher>) -> usize {
-    answer(store, &packed_query(of(matchers)), &Limits::default()).unwrap().len()
+    again(&RemoteRead::new(store.clone(), Limits::default()), matchers)
+}
+
+fn again(remote: &RemoteRead, matchers: Vec<Matcher>) -> usize {
+    remote.answer(&packed_query(of(matchers))).unwrap().len()
 }
 
 fn remote_read(criterion: &mut Criterion) {
@@ -45,6 +50,24 @@ fn remote_read(criterion: &mut Criterion) {
     group.bench_function("everything", |bencher| bencher.iter(|| read(&store, named(Vec::new()))));
     group.bench_function("one short recording", |bencher| {
         bencher.iter(|| read(&store, vec![equal("recording", "2026-06-27T20-14-03Z")]))
+    });
+    group.finish();
+
+    // What the queries of a dashboard find open.
+    let hour_id = "2026-06-28T20-14-03Z_1280x720";
+    let hour = play(hour_id, "bench", Duration::from_secs(3600), &[player], 1).capture;
+    store.save(&hour).unwrap();
+    drop(hour);
+    let remote = RemoteRead::new(store, Limits::default());
+    let mut group = criterion.benchmark_group("remote read of one stage of 1 h");
+    group.sample_size(10);
+    let of_hour = || [vec![equal("recording", hour_id)], stage()].concat();
+    group.bench_function("open", |bencher| bencher.iter(|| again(&remote, of_hour())));
+    group.bench_function("closed", |bencher| {
+        bencher.iter(|| {
+            remote.close_idle(Duration::ZERO);
+            again(&remote, of_hour())
+        });
     });
     group.finish();
 }

@@ -8,23 +8,37 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use prost::Message;
-use punktfunk_prometheus::remote_read::{Limits, ReadError, answer};
-use punktfunk_recordings::{Capture, Marker, MarkerKind, RecordingId, Store, StoreOptions};
+use punktfunk_prometheus::remote_read::{Limits, ReadError, RemoteRead};
+use punktfunk_recordings::{Capture, Marker, MarkerKind, MetaPatch, RecordingId, Store, StoreOptions};
 
 use self::proto::{Hints, Matcher, Query, Request, Response, Series, equal, matcher, of, packed, packed_query};
 use self::support::{Player, play};
 
 const ID: &str = "2026-06-26T20-14-03Z_1280x720";
 
-fn ask_with(store: &Store, query: Query, limits: &Limits) -> Result<Vec<Series>, ReadError> {
-    let body = answer(store, &packed_query(query), limits)?;
+fn answer(store: &Store, body: &[u8], limits: Limits) -> Result<Vec<u8>, ReadError> {
+    RemoteRead::new(store.clone(), limits).answer(body)
+}
+
+fn ask_with(store: &Store, query: Query, limits: Limits) -> Result<Vec<Series>, ReadError> {
+    ask_again(&RemoteRead::new(store.clone(), limits), query)
+}
+
+/// Of one that has been asked before.
+fn ask_again(remote: &RemoteRead, query: Query) -> Result<Vec<Series>, ReadError> {
+    let body = remote.answer(&packed_query(query))?;
     let response = Response::decode(snap::raw::Decoder::new().decompress_vec(&body).unwrap().as_slice()).unwrap();
     let [result] = response.results.as_slice() else { panic!("one query has one result") };
     Ok(result.series.clone())
 }
 
 fn ask(store: &Store, matchers: Vec<Matcher>) -> Vec<Series> {
-    ask_with(store, of(matchers), &Limits::default()).unwrap()
+    ask_with(store, of(matchers), Limits::default()).unwrap()
+}
+
+/// As they came: an end is not equal to itself as a number.
+fn bits(series: &[Series]) -> Vec<Vec<u8>> {
+    series.iter().map(Message::encode_to_vec).collect()
 }
 
 fn label<'a>(series: &'a Series, name: &str) -> &'a str {
@@ -98,10 +112,10 @@ fn matchers_choose_and_a_range_cuts() {
     assert_eq!(stage(matcher(2, "nothing", ".+")), 0);
     let middle = capture.samples[capture.samples.len() / 2].step_unix_ms as i64;
     let query = Query { start: middle, end: middle, ..of(vec![equal("recording", ID), equal("stage", "encode")]) };
-    let cut = ask_with(&store, query, &Limits::default()).unwrap();
+    let cut = ask_with(&store, query, Limits::default()).unwrap();
     assert!(cut.iter().all(|series| series.samples.len() + series.histograms.len() == 1), "{cut:?}");
     let before = Query { start: 0, end: capture.meta.started_unix_ms as i64 - 1, ..of(vec![equal("recording", ID)]) };
-    let before = ask_with(&store, before, &Limits::default()).unwrap();
+    let before = ask_with(&store, before, Limits::default()).unwrap();
     let names: Vec<&str> = before.iter().map(|series| label(series, "__name__")).collect();
     assert_eq!(names, ["punktfunk_recording_start_seconds", "punktfunk_recording_duration_seconds"]);
     assert_eq!(before[0].samples[0].value, capture.meta.started_unix_ms as f64 / 1e3);
@@ -131,10 +145,52 @@ fn labels_alone_cost_no_samples() {
     let capture = capture(ID);
     let (_dir, store) = store_of(std::slice::from_ref(&capture));
     let matchers = vec![equal("source", "recording"), matcher(1, "recording", "")];
-    let query = Query { hints: Some(Hints { func: "series".to_owned() }), ..of(matchers) };
+    let query = Query { hints: Some(Hints { func: "series".to_owned(), ..Hints::default() }), ..of(matchers) };
     let tight = Limits { samples: 0, ..Limits::default() };
-    let series = ask_with(&store, query, &tight).unwrap();
+    let series = ask_with(&store, query, tight).unwrap();
     assert!(series.len() > 60 && series.iter().all(|series| series.samples.is_empty() && series.histograms.is_empty()));
+}
+
+#[test]
+fn of_a_query_for_the_last_value_only_that_is_sent() {
+    let capture = capture(ID);
+    let (_dir, store) = store_of(std::slice::from_ref(&capture));
+    let stage = || vec![equal("stage", "encode"), matcher(2, "__name__", ".*_(stage_duration_seconds|late_total)")];
+    let hinted = |func: &str, step: i64| {
+        let hints = Some(Hints { func: func.to_owned(), step, range: 3_600_000 });
+        ask_with(&store, Query { hints, ..of(stage()) }, Limits::default()).unwrap()
+    };
+    let whole = hinted("rate", 0);
+    assert_eq!(whole.len(), 4);
+    // One with several steps needs what was last at each of them.
+    assert_eq!(bits(&hinted("last_over_time", 1000)), bits(&whole));
+    let last = hinted("last_over_time", 0);
+    let cut = whole.into_iter().map(|mut series| {
+        // The very last says that the series ended.
+        series.samples = series.samples.iter().rev().skip(1).take(1).cloned().collect();
+        series.histograms = series.histograms.iter().rev().skip(1).take(1).cloned().collect();
+        series
+    });
+    assert_eq!(last, cut.collect::<Vec<_>>());
+}
+
+#[test]
+fn what_stays_open_is_the_recording_as_it_is_now() {
+    let capture = capture(ID);
+    let (_dir, store) = store_of(std::slice::from_ref(&capture));
+    let remote = RemoteRead::new(store.clone(), Limits::default());
+    let info = || ask_again(&remote, of(vec![equal("recording", ID)])).unwrap();
+    let first = info();
+    assert!(bits(&info()) == bits(&first), "asked again, out of what is open");
+    let renamed = |series: &[Series]| series.iter().any(|series| label(series, "label") == "renamed");
+    assert!(!renamed(&first));
+    let patch = MetaPatch { label: Some("renamed".to_owned()), ..MetaPatch::default() };
+    store.update(&capture.meta.id, None, patch).unwrap();
+    assert!(renamed(&info()));
+    remote.close_idle(Duration::ZERO);
+    assert!(renamed(&info()));
+    store.delete(&capture.meta.id, None).unwrap();
+    assert!(info().is_empty());
 }
 
 #[test]
@@ -159,19 +215,19 @@ fn what_users_typed_comes_back_as_it_was() {
 #[test]
 fn one_request_costs_no_more_than_its_limits() {
     let (_dir, store) = store_of(&[capture(ID)]);
-    let refused = |limits: Limits| ask_with(&store, of(vec![]), &limits).unwrap_err().to_string();
+    let refused = |limits: Limits| ask_with(&store, of(vec![]), limits).unwrap_err().to_string();
     assert!(refused(Limits { series: 5, ..Limits::default() }).contains("series"));
     assert!(refused(Limits { samples: 5, ..Limits::default() }).contains("samples"));
     assert!(refused(Limits { answer_bytes: 5, ..Limits::default() }).contains("bytes"));
     assert!(refused(Limits { time: Duration::ZERO, ..Limits::default() }).contains("took more than"));
     let many = Request { queries: vec![of(vec![]); 17], types: vec![] };
-    assert!(matches!(answer(&store, &packed(&many), &Limits::default()), Err(ReadError::TooMuch { .. })));
+    assert!(matches!(answer(&store, &packed(&many), Limits::default()), Err(ReadError::TooMuch { .. })));
 }
 
 #[test]
 fn what_is_no_request_is_refused_at_no_cost() {
     let (_dir, store) = store_of(&[]);
-    let refused = |body: &[u8]| answer(&store, body, &Limits::default()).unwrap_err();
+    let refused = |body: &[u8]| answer(&store, body, Limits::default()).unwrap_err();
     assert!(matches!(refused(b"garbage"), ReadError::Compression(_)));
     assert!(matches!(refused(b""), ReadError::Compression(_)));
     let bomb = snap::raw::Encoder::new().compress_vec(&vec![0; 1 << 26]).unwrap();
@@ -207,6 +263,6 @@ proptest! {
     fn any_body_is_answered_or_refused(body in prop::collection::vec(any::<u8>(), 0..300), wrap in any::<bool>()) {
         let (_dir, store) = store_of(&[]);
         let body = if wrap { snap::raw::Encoder::new().compress_vec(&body).unwrap() } else { body };
-        let _answered = answer(&store, &body, &Limits::default()).is_ok();
+        let _answered = answer(&store, &body, Limits::default()).is_ok();
     }
 }

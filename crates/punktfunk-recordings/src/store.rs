@@ -257,6 +257,14 @@ impl Store {
         Ok((bytes, revision))
     }
 
+    /// The state of a recording's file, which no other state of it shares.
+    ///
+    /// # Errors
+    /// [`GetError::NotFound`], or why its file cannot be opened.
+    pub fn revision(&self, id: &RecordingId) -> Result<Revision, GetError> {
+        self.open_file(id).map(|(_, revision)| revision)
+    }
+
     /// Opens a recording's file, if it is a file and not too large.
     fn open_file(&self, id: &RecordingId) -> Result<(File, Revision), GetError> {
         let path = self.path_of(id);

@@ -19,7 +19,7 @@ mod thanos;
 mod tools;
 
 pub use alertmanager::Alertmanager;
-pub use allocations::{CountingAllocator, allocations};
+pub use allocations::{CountingAllocator, allocations, live_bytes};
 pub use collector::Collector;
 pub use link::{Link, LinkConfig, LinkTally};
 pub use log::Log;

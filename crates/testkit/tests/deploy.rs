@@ -84,9 +84,16 @@ fn every_alert_says_what_to_do_and_is_tested_both_ways() {
 
 /// What `docker compose --profile … up` would start.
 fn compose(profiles: &[&str]) -> Option<Value> {
+    compose_with(profiles, &[])
+}
+
+/// Likewise, with variables.
+fn compose_with(profiles: &[&str], variables: &[(&str, &str)]) -> Option<Value> {
     let loader = tools(ToolSet::Prometheus)?.join("compose");
     let file = Path::new(DEPLOY).join("../docker-compose.yml").canonicalize().unwrap();
-    let output = Command::new(loader).arg(file).args(profiles).env_remove("COMPOSE_PROFILES").output().unwrap();
+    let mut command = Command::new(loader);
+    command.arg(file).args(profiles).env_remove("COMPOSE_PROFILES").envs(variables.iter().copied());
+    let output = command.output().unwrap();
     succeeded(&output);
     Some(serde_json::from_slice(&output.stdout).unwrap())
 }
@@ -126,6 +133,28 @@ fn every_profile_of_compose_loads_and_publishes_only_what_it_says() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn what_is_said_of_the_collector_reaches_the_host_and_nothing_else_does() {
+    let page = fs::read_to_string(format!("{DEPLOY}/README.md")).unwrap();
+    let settings: Vec<(&str, &str)> = page
+        .lines()
+        .filter(|line| line.starts_with("PUNKTFUNK_OTLP_"))
+        .map(|line| line.split_once('=').unwrap())
+        .collect();
+    assert_eq!(settings.len(), 3);
+    let Some(project) = compose_with(&["local", "collector"], &settings) else { return };
+    for (name, value) in &settings {
+        assert_eq!(project["services"]["host"]["environment"][*name], *value, "{name}");
+    }
+    // The port that the Collector's command line sets.
+    let command = project["services"]["collector"]["command"].to_string();
+    assert!(command.contains("grpc::endpoint=0.0.0.0:4317"), "{command}");
+    let project = compose(&[]).unwrap();
+    for (name, _) in &settings {
+        assert!(project["services"]["host"]["environment"][*name].is_null(), "{name} is not set");
     }
 }
 

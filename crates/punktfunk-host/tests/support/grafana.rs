@@ -11,7 +11,7 @@ use testkit::Prometheus;
 /// `jsonData.timeInterval` of the provisioned datasource, seconds.
 const SCRAPE: f64 = 15.0;
 
-/// Points across a panel that is half of 1280 pixels wide.
+/// Points across a panel that is half of 1280 pixels wide, where it does not say how many it wants.
 const POINTS: f64 = 600.0;
 
 /// What one dashboard's queries gave.
@@ -21,6 +21,8 @@ pub struct Seen {
     pub queries: usize,
     /// Time that they took together.
     pub took: Duration,
+    /// Likewise, each by panel and reference.
+    pub each: BTreeMap<String, Duration>,
     /// Answers by panel and reference: `2A`.
     pub answers: BTreeMap<String, Value>,
     /// Targets without a series: panel, legend, query.
@@ -57,23 +59,24 @@ impl Dashboard {
             }
         }
         for annotation in self.json["annotations"]["list"].as_array().into_iter().flatten() {
-            self.one(prometheus, &mut seen, annotation, &format!("annotation {}", annotation["name"]), 1.0);
+            self.one(prometheus, &mut seen, annotation, &format!("annotation {}", annotation["name"]), (1.0, POINTS));
         }
         for panel in self.json["panels"].as_array().unwrap() {
             for target in panel["targets"].as_array().unwrap() {
                 let name = format!("{}{}", panel["id"], target["refId"].as_str().unwrap());
                 let step = if target["interval"] == "1s" { 1.0 } else { SCRAPE };
-                self.one(prometheus, &mut seen, target, &name, step);
+                let points = panel["maxDataPoints"].as_f64().unwrap_or(POINTS);
+                self.one(prometheus, &mut seen, target, &name, (step, points));
             }
         }
         seen.variables = self.variables;
         seen
     }
 
-    fn one(&self, prometheus: &Prometheus, seen: &mut Seen, target: &Value, name: &str, scrape: f64) {
+    fn one(&self, prometheus: &Prometheus, seen: &mut Seen, target: &Value, name: &str, (scrape, points): (f64, f64)) {
         let expr = target["expr"].as_str().unwrap();
         // A step that a person would choose, at least the least one.
-        let wanted = (self.end - self.start) / POINTS;
+        let wanted = (self.end - self.start) / points;
         let step = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0]
             .into_iter()
             .find(|step| *step >= wanted.max(scrape))
@@ -87,6 +90,7 @@ impl Dashboard {
             prometheus.query_range(&query, start, end, step)
         };
         seen.took += begun.elapsed();
+        seen.each.insert(name.to_owned(), begun.elapsed());
         seen.queries += 1;
         assert_eq!(answer["status"], "success", "{name}: {query}: {answer}");
         for remarks in ["warnings", "infos"] {

@@ -1,9 +1,12 @@
 //! `POST /api/v1/read`: saved recordings for Prometheus' remote read.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
-use punktfunk_prometheus::remote_read::{Limits, ReadError, answer};
+use punktfunk_prometheus::remote_read::ReadError;
 
 use crate::error::{ApiError, ErrorBody, blocking};
 use crate::extract::Protobuf;
@@ -11,6 +14,9 @@ use crate::state::App;
 
 /// What the protocol's bodies are.
 const PROTOBUF: &str = "application/x-protobuf";
+
+/// How long a recording stays open for further queries: those of one dashboard come together.
+const KEPT_OPEN: Duration = Duration::from_secs(30);
 
 /// Reads saved recordings as Prometheus does.
 ///
@@ -33,14 +39,20 @@ pub(crate) async fn remote_read(
 ) -> Result<impl IntoResponse, ApiError> {
     let reads = app.reads();
     let permit = reads.acquire_owned().await.map_err(ApiError::internal)?;
-    let store = app.captures.store().clone();
+    let reader = Arc::clone(app.remote_read());
     let read = blocking(move || {
-        let read = answer(&store, &body, &Limits::default()).map_err(refused);
+        let read = reader.answer(&body).map_err(refused);
         drop(permit);
         read
     });
+    let read = read.await;
+    let reader = Arc::clone(app.remote_read());
+    tokio::spawn(async move {
+        tokio::time::sleep(KEPT_OPEN).await;
+        reader.close_idle(KEPT_OPEN);
+    });
     let headers: [(HeaderName, &str); 2] = [(header::CONTENT_TYPE, PROTOBUF), (header::CONTENT_ENCODING, "snappy")];
-    Ok((headers, read.await?))
+    Ok((headers, read?))
 }
 
 fn refused(error: ReadError) -> ApiError {

@@ -14,6 +14,15 @@ use punktfunk_stats::{
 
 const STAGES: [(&str, f64); 4] = [("capture", 0.2), ("submit", 0.1), ("encode", 0.4), ("send", 0.3)];
 
+/// Which clock the frames' stamps are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamps {
+    /// The real one. What each frame cost is kept.
+    Clock,
+    /// None: every frame is in time, however busy the machine is, so that no stutter is remembered.
+    Due,
+}
+
 /// What a frame cost its loop.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameTime {
@@ -30,8 +39,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts so many sessions of `fps` frames a second. Frame times are kept if asked for.
-    pub fn start(recorder: &Recorder, sessions: usize, fps: u32, keep_times: bool) -> Self {
+    /// Starts so many sessions of `fps` frames a second.
+    pub fn start(recorder: &Recorder, sessions: usize, fps: u32, stamps: Stamps) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let thread = |number| {
             let (gate, sink, counters) = recorder.session(spec(fps)).unwrap().split();
@@ -40,7 +49,7 @@ impl Load {
             let stream = move || {
                 let _counters = counters;
                 // Spread over a frame time, as sessions that began on their own are.
-                stream(gate, sink, fps, Duration::from_micros(487) * number, keep_times, &over)
+                stream(gate, sink, fps, Duration::from_micros(487) * number, stamps, &over)
             };
             std::thread::Builder::new().name(format!("session-{number}")).spawn(stream).unwrap()
         };
@@ -70,7 +79,7 @@ fn stream(
     mut sink: FrameSink,
     fps: u32,
     offset: Duration,
-    keep_times: bool,
+    stamps: Stamps,
     over: &AtomicBool,
 ) -> Vec<FrameTime> {
     let mut times = Vec::new();
@@ -84,12 +93,20 @@ fn stream(
         let woke = Instant::now();
         let mut trace = gate.begin_at(due);
         for stage in 0..STAGES.len() {
-            trace.enter(stage);
-            trace.leave(stage);
+            match stamps {
+                Stamps::Clock => {
+                    trace.enter(stage);
+                    trace.leave(stage);
+                }
+                Stamps::Due => {
+                    trace.enter_at(stage, due);
+                    trace.leave_at(stage, due);
+                }
+            }
         }
         let info = FrameInfo { number, media_bytes: 20_000, packets: 17, idr: number == 0, ..FrameInfo::default() };
         sink.record(&trace, info);
-        if keep_times {
+        if stamps == Stamps::Clock {
             times.push(FrameTime { late: woke.saturating_duration_since(due), work: woke.elapsed() });
         }
     }

@@ -14,19 +14,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
-use punktfunk_recordings::{CaptureMeta, GetError, ListError, ListQuery, Listed, RecordingId, Store};
+use punktfunk_recordings::{CaptureMeta, GetError, ListError, ListQuery, Listed, Marker, RecordingId, Store};
 use punktfunk_stats::catalogue::attribute;
 
 mod labels;
 mod matcher;
+mod opened;
 mod points;
 mod recording;
 mod wire;
 
-use self::labels::{Content, can_match, matches};
+use self::labels::{can_match, matches};
 use self::matcher::Matcher;
-use self::points::{Points, Timeline, ms};
-use self::recording::Recording;
+use self::opened::{OpenError, Shelf};
+use self::points::{Points, Wanted, ms};
 use self::wire::{Label, Query, QueryResult, ReadRequest, ReadResponse, SAMPLES, Sample, TimeSeries};
 
 /// How long a marker's series shows it, ms: any dashboard's step meets it.
@@ -37,6 +38,9 @@ const MAX_MARKERS: usize = 500;
 
 /// The function by which Prometheus says that only labels are asked for.
 const LABELS_ONLY: &str = "series";
+
+/// The function that looks at nothing but the last value of its range.
+const LAST_ONLY: &str = "last_over_time";
 
 /// What one request may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,35 +115,55 @@ pub enum ReadError {
     List(#[from] ListError),
 }
 
-/// Answers one request out of the recordings.
-///
-/// # Errors
-/// [`ReadError`]: the request cannot be read, or asks for more than its limits.
-pub fn answer(store: &Store, body: &[u8], limits: &Limits) -> Result<Vec<u8>, ReadError> {
-    // The length is declared in front, so that nothing is allocated for a bomb.
-    let length = snap::raw::decompress_len(body).map_err(ReadError::Compression)?;
-    if length > limits.request_bytes {
-        return Err(ReadError::TooMuch { what: "a decompressed request (bytes)", limit: limits.request_bytes });
+/// Answers remote-read requests out of the recordings of a store.
+#[derive(Debug)]
+pub struct RemoteRead {
+    store: Store,
+    limits: Limits,
+    shelf: Shelf,
+}
+
+impl RemoteRead {
+    /// Reads this store's recordings.
+    pub fn new(store: Store, limits: Limits) -> Self {
+        Self { store, limits, shelf: Shelf::default() }
     }
-    let request = snap::raw::Decoder::new().decompress_vec(body).map_err(ReadError::Compression)?;
-    let request = ReadRequest::decode(request.as_slice()).map_err(ReadError::Protocol)?;
-    let types = &request.accepted_response_types;
-    if !types.is_empty() && !types.contains(&SAMPLES) {
-        return Err(ReadError::ResponseType);
+
+    /// Answers one request. What it opened stays open for those that follow: see [`RemoteRead::close_idle`].
+    ///
+    /// # Errors
+    /// [`ReadError`]: the request cannot be read, or asks for more than its limits.
+    pub fn answer(&self, body: &[u8]) -> Result<Vec<u8>, ReadError> {
+        let limits = &self.limits;
+        // The length is declared in front, so that nothing is allocated for a bomb.
+        let length = snap::raw::decompress_len(body).map_err(ReadError::Compression)?;
+        if length > limits.request_bytes {
+            return Err(ReadError::TooMuch { what: "a decompressed request (bytes)", limit: limits.request_bytes });
+        }
+        let request = snap::raw::Decoder::new().decompress_vec(body).map_err(ReadError::Compression)?;
+        let request = ReadRequest::decode(request.as_slice()).map_err(ReadError::Protocol)?;
+        let types = &request.accepted_response_types;
+        if !types.is_empty() && !types.contains(&SAMPLES) {
+            return Err(ReadError::ResponseType);
+        }
+        if request.queries.len() > limits.queries {
+            return Err(ReadError::TooMuch { what: "a number of queries", limit: limits.queries });
+        }
+        let mut reading = Reading { with: self, begun: Instant::now(), series: 0, samples: 0, bytes: 0 };
+        let results = request.queries.into_iter().map(|query| reading.query(query)).collect::<Result<_, _>>()?;
+        let answer = ReadResponse { results }.encode_to_vec();
+        snap::raw::Encoder::new().compress_vec(&answer).map_err(ReadError::Compression)
     }
-    if request.queries.len() > limits.queries {
-        return Err(ReadError::TooMuch { what: "a number of queries", limit: limits.queries });
+
+    /// Gives back the memory of recordings that nobody has asked for during `idle`.
+    pub fn close_idle(&self, idle: Duration) {
+        self.shelf.close_idle(idle);
     }
-    let mut reading = Reading { store, limits, begun: Instant::now(), series: 0, samples: 0, bytes: 0 };
-    let results = request.queries.into_iter().map(|query| reading.query(query)).collect::<Result<_, _>>()?;
-    let answer = ReadResponse { results }.encode_to_vec();
-    snap::raw::Encoder::new().compress_vec(&answer).map_err(ReadError::Compression)
 }
 
 /// One request being answered, and what it has cost so far.
 struct Reading<'a> {
-    store: &'a Store,
-    limits: &'a Limits,
+    with: &'a RemoteRead,
     begun: Instant,
     series: usize,
     samples: usize,
@@ -149,15 +173,18 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// The encoded result of a query.
     fn query(&mut self, query: Query) -> Result<Vec<u8>, ReadError> {
-        if query.matchers.len() > self.limits.matchers {
-            return Err(ReadError::TooMuch { what: "a number of matchers", limit: self.limits.matchers });
+        if query.matchers.len() > self.with.limits.matchers {
+            return Err(ReadError::TooMuch { what: "a number of matchers", limit: self.with.limits.matchers });
         }
         let matchers = query.matchers.into_iter().map(Matcher::new).collect::<Result<Vec<_>, _>>()?;
-        let range = (query.start_ms, query.end_ms);
-        let labels_only = query.hints.is_some_and(|hints| hints.func == LABELS_ONLY);
+        let hints = query.hints.unwrap_or_default();
+        // Of one step: a query with several needs what was last at each of them.
+        let last = hints.func == LAST_ONLY && hints.step_ms == 0 && hints.range_ms > 0;
+        let wanted = Wanted { range: (query.start_ms, query.end_ms), last };
+        let labels_only = hints.func == LABELS_ONLY;
         let mut result = QueryResult::default();
         for meta in self.candidates(&matchers)? {
-            self.recording(&meta, &matchers, range, labels_only, &mut result)?;
+            self.recording(&meta, &matchers, wanted, labels_only, &mut result)?;
         }
         Ok(result.encode_to_vec())
     }
@@ -170,11 +197,11 @@ impl Reading<'_> {
             Some(name) => {
                 // What is no id names no recording.
                 let id: Option<RecordingId> = name.parse().ok();
-                let meta = id.and_then(|id| self.store.meta(&id).map_err(|error| left_out(&id, &error)).ok());
+                let meta = id.and_then(|id| self.with.store.meta(&id).map_err(|error| left_out(&id, &error)).ok());
                 meta.map(Arc::new).into_iter().collect()
             }
             None => {
-                let entries = self.store.list(&ListQuery::default())?.entries;
+                let entries = self.with.store.list(&ListQuery::default())?.entries;
                 let readable = |entry| match entry {
                     Listed::Readable { meta, .. } => Some(meta),
                     Listed::Unreadable { .. } => None,
@@ -190,17 +217,17 @@ impl Reading<'_> {
         &mut self,
         meta: &CaptureMeta,
         matchers: &[Matcher],
-        range: (i64, i64),
+        wanted: Wanted,
         labels_only: bool,
         result: &mut QueryResult,
     ) -> Result<(), ReadError> {
         for (labels, value) in labels::timeless(meta) {
             if matches(&labels, matchers) {
-                let now = vec![Sample { value, timestamp_ms: range.1 }];
+                let now = vec![Sample { value, timestamp_ms: wanted.range.1 }];
                 self.push(labels, (!labels_only).then_some(Points::Floats(now)), result)?;
             }
         }
-        if !overlaps(meta, range) {
+        if !overlaps(meta, wanted.range) {
             return Ok(());
         }
         let mut specs = labels::series(meta);
@@ -213,37 +240,29 @@ impl Reading<'_> {
         if specs.is_empty() && !wants_markers {
             return Ok(());
         }
-        let id = &meta.id;
-        let bytes = match self.store.read_raw(id) {
-            Ok((bytes, _)) => bytes,
-            Err(error) => {
-                left_out(id, &error);
+        let opened = match self.with.shelf.open(&self.with.store, &meta.id) {
+            Ok(opened) => opened,
+            Err(OpenError::Get(error)) => {
+                left_out(&meta.id, &error);
                 return Ok(());
             }
-        };
-        let recording = match recording::parse(&bytes, id) {
-            Ok(recording) => recording,
-            Err(reason) => {
-                tracing::warn!(%id, reason, "a recording is left out of an answer to Prometheus");
+            Err(OpenError::Content(reason)) => {
+                tracing::warn!(id = %meta.id, reason, "a recording is left out of an answer to Prometheus");
                 return Ok(());
             }
         };
         // It may have been edited since its head was read; what is sent is one state of it.
-        let mut specs = labels::series(&recording.meta);
-        specs.retain(|spec| spec.matches(matchers));
-        let timeline = Timeline::new(&recording, range);
-        for spec in specs {
-            let session = if spec.content == Content::CaptureInfo { None } else { spec.session };
-            if let Some(points) = timeline.points(&spec.content, session)
-                && points.len() > 0
-            {
-                self.push(spec.labels, Some(points), result)?;
+        for (labels, points) in opened.series(|spec| spec.matches(matchers)) {
+            let points = points.only(wanted);
+            if points.len() > 0 {
+                self.push(labels.to_vec(), Some(points), result)?;
             }
         }
         if wants_markers {
-            for (labels, points) in markers(&recording, range) {
-                if matches(&labels, matchers) {
-                    self.push(labels, Some(Points::Floats(points)), result)?;
+            for (labels, points) in markers(opened.meta(), opened.markers()) {
+                let points = points.only(wanted);
+                if points.len() > 0 && matches(&labels, matchers) {
+                    self.push(labels, Some(points), result)?;
                 }
             }
         }
@@ -252,13 +271,15 @@ impl Reading<'_> {
 
     /// Encodes a series and counts it.
     fn push(&mut self, labels: Vec<Label>, points: Option<Points>, result: &mut QueryResult) -> Result<(), ReadError> {
-        let limits = self.limits;
+        let limits = &self.with.limits;
         let mut series = TimeSeries { labels, ..TimeSeries::default() };
         self.series += 1;
         self.samples += points.as_ref().map_or(0, Points::len);
         match points {
             Some(Points::Floats(samples)) => series.samples = samples,
-            Some(Points::Histograms(histograms)) => series.histograms = histograms,
+            Some(Points::Histograms(histograms)) => {
+                series.histograms = histograms.into_iter().map(|encoded| encoded.bytes).collect();
+            }
             None => {}
         }
         let encoded = series.encode_to_vec();
@@ -296,12 +317,12 @@ fn left_out(id: &RecordingId, error: &GetError) {
 
 /// The markers by series: each is there from its moment for [`MARKER_MS`] or to the next of its series; its value is when it
 /// was set.
-fn markers(recording: &Recording<'_>, (start, end): (i64, i64)) -> Vec<(Vec<Label>, Vec<Sample>)> {
+fn markers(meta: &CaptureMeta, markers: &[Marker]) -> impl Iterator<Item = (Vec<Label>, Points)> {
     let mut series: BTreeMap<Vec<Label>, Vec<i64>> = BTreeMap::new();
-    for marker in &recording.markers {
-        let labels = labels::marker(&recording.meta, marker);
+    for marker in markers {
+        let labels = labels::marker(meta, marker);
         if series.len() < MAX_MARKERS || series.contains_key(&labels) {
-            series.entry(labels).or_default().push(ms(recording.meta.started_unix_ms.saturating_add(marker.t_ms)));
+            series.entry(labels).or_default().push(ms(meta.started_unix_ms.saturating_add(marker.t_ms)));
         }
     }
     let points = |moments: Vec<i64>| {
@@ -315,9 +336,7 @@ fn markers(recording: &Recording<'_>, (start, end): (i64, i64)) -> Vec<(Vec<Labe
                 points.push(points::stale(at.saturating_add(MARKER_MS)));
             }
         }
-        points.retain(|point| (start..=end).contains(&point.timestamp_ms));
         points
     };
-    let all = series.into_iter().map(|(labels, moments)| (labels, points(moments)));
-    all.filter(|(_, points)| !points.is_empty()).collect()
+    series.into_iter().map(move |(labels, moments)| (labels, Points::Floats(points(moments))))
 }

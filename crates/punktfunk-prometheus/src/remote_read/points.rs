@@ -5,6 +5,7 @@
 //! like all others, with a stale marker one step after the last
 //! (<https://prometheus.io/docs/prometheus/latest/querying/basics/#staleness>).
 
+use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 use punktfunk_recordings::SparseHistogram;
 
@@ -27,12 +28,29 @@ const MAX_GAP: usize = 2;
 /// Distance between two steps where a recording does not say, ms.
 const DEFAULT_STEP_MS: u64 = 1000;
 
-/// Points of one series.
+/// Points of one series, in order of time.
 #[derive(Debug)]
 pub(super) enum Points {
     Floats(Vec<Sample>),
-    /// Encoded.
-    Histograms(Vec<Vec<u8>>),
+    /// Encoded, each with its moment and whether it is the end.
+    Histograms(Vec<Encoded>),
+}
+
+/// A histogram as it goes out.
+#[derive(Debug, Clone)]
+pub(super) struct Encoded {
+    timestamp_ms: i64,
+    stale: bool,
+    pub(super) bytes: Bytes,
+}
+
+/// What of a series is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// From, to, both included; ms since 1970.
+    pub(super) range: (i64, i64),
+    /// Of all that lie in the range, only the last that is a value.
+    pub(super) last: bool,
 }
 
 impl Points {
@@ -41,6 +59,28 @@ impl Points {
             Self::Floats(points) => points.len(),
             Self::Histograms(points) => points.len(),
         }
+    }
+
+    /// Those that are asked for.
+    pub(super) fn only(&self, wanted: Wanted) -> Self {
+        match self {
+            Self::Floats(points) => {
+                Self::Floats(choose(points, wanted, |p| (p.timestamp_ms, p.value.to_bits() == STALE.to_bits())))
+            }
+            Self::Histograms(points) => Self::Histograms(choose(points, wanted, |p| (p.timestamp_ms, p.stale))),
+        }
+    }
+}
+
+/// Points of an ordered list; `place` gives the moment, and whether it is an end.
+fn choose<P: Clone>(points: &[P], wanted: Wanted, place: impl Fn(&P) -> (i64, bool)) -> Vec<P> {
+    let from = points.partition_point(|point| place(point).0 < wanted.range.0);
+    let to = points.partition_point(|point| place(point).0 <= wanted.range.1);
+    let inside = points.get(from..to).unwrap_or_default();
+    if wanted.last {
+        inside.iter().rfind(|point| !place(point).1).cloned().into_iter().collect()
+    } else {
+        inside.to_vec()
     }
 }
 
@@ -53,12 +93,10 @@ pub(super) struct Timeline<'a> {
     windows: Vec<Vec<(usize, &'a Window<'a>)>>,
     /// Where series end.
     stale_at: i64,
-    /// What was asked for, both ends included.
-    range: (i64, i64),
 }
 
 impl<'a> Timeline<'a> {
-    pub(super) fn new(recording: &'a Recording<'a>, range: (i64, i64)) -> Self {
+    pub(super) fn new(recording: &'a Recording<'a>) -> Self {
         let meta = &recording.meta;
         let end = meta.started_unix_ms.saturating_add(meta.duration_ms);
         let stamp = |sample: &Window<'_>| match sample.step_unix_ms {
@@ -82,10 +120,10 @@ impl<'a> Timeline<'a> {
         let step = if meta.step_ms == 0 { DEFAULT_STEP_MS } else { meta.step_ms };
         let last = recording.samples.iter().map(|sample| sample.step_unix_ms.max(stamp(sample))).max();
         let stale_at = ms(last.unwrap_or(end).saturating_add(step));
-        Self { stamps, windows, stale_at, range }
+        Self { stamps, windows, stale_at }
     }
 
-    /// The points of one series inside of the range; `None` if nothing was measured.
+    /// The points of one series; `None` if nothing was measured.
     pub(super) fn points(&self, content: &Content, session: Option<usize>) -> Option<Points> {
         let Some(session) = session else { return self.always() };
         let windows = self.windows.get(session)?;
@@ -103,17 +141,11 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// Points at these moments, then the end, without what lies outside of the range.
+    /// Points at these moments, then the end.
     fn floats(&self, points: impl Iterator<Item = Sample>) -> Option<Points> {
         let mut points = points.peekable();
         points.peek()?;
-        Some(Points::Floats(
-            points.chain([stale(self.stale_at)]).filter(|point| self.wanted(point.timestamp_ms)).collect(),
-        ))
-    }
-
-    fn wanted(&self, at: i64) -> bool {
-        (self.range.0..=self.range.1).contains(&at)
+        Some(Points::Floats(points.chain([stale(self.stale_at)]).collect()))
     }
 
     /// 1 from the first stamp to the last.
@@ -158,6 +190,13 @@ impl<'a> Timeline<'a> {
         let mut total = Cumulative::over(hists.iter().flatten())?;
         let mut windows = windows.iter().zip(hists).peekable();
         let mut points = Vec::new();
+        // One allocation for all.
+        let mut buffer = BytesMut::new();
+        let mut push = |histogram: Histogram, stale: bool| {
+            // A buffer grows to what is written.
+            histogram.encode(&mut buffer).ok();
+            points.push(Encoded { timestamp_ms: histogram.timestamp_ms, stale, bytes: buffer.split().freeze() });
+        };
         let mut stale_at = self.stale_at;
         for (at, &timestamp_ms) in self.stamps.iter().enumerate() {
             while let Some(((_, sample), hist)) = windows.next_if(|((window, _), _)| *window <= at) {
@@ -175,15 +214,12 @@ impl<'a> Timeline<'a> {
                 stale_at = timestamp_ms;
                 break;
             }
-            if total.begun && self.wanted(timestamp_ms) {
-                points.push(total.at(timestamp_ms).encode_to_vec());
+            if total.begun {
+                push(total.at(timestamp_ms), false);
             }
         }
-        if self.wanted(stale_at) {
-            let stale =
-                Histogram { count: Some(Count::Integer(0)), sum: STALE, schema: SCHEMA, ..Histogram::default() };
-            points.push(Histogram { timestamp_ms: stale_at, ..stale }.encode_to_vec());
-        }
+        let end = Histogram { count: Some(Count::Integer(0)), sum: STALE, schema: SCHEMA, ..Histogram::default() };
+        push(Histogram { timestamp_ms: stale_at, ..end }, true);
         Some(Points::Histograms(points))
     }
 }

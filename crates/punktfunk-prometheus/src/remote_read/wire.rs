@@ -4,6 +4,7 @@
 //! What repeats thousands of times (series, histograms) is declared as bytes: an embedded message and bytes have one wire form
 //! (<https://protobuf.dev/programming-guides/encoding/#length-types>), so each is encoded as soon as it is made.
 
+use bytes::Bytes;
 use prost::{Enumeration, Message, Oneof};
 
 /// Response type `SAMPLES`.
@@ -51,9 +52,15 @@ pub(super) enum MatcherType {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ReadHints {
+    /// Between two steps of the query; 0 if it has only one.
+    #[prost(int64, tag = "1")]
+    pub(super) step_ms: i64,
     /// The function around the selector; `series` if only labels are asked for.
     #[prost(string, tag = "2")]
     pub(super) func: String,
+    /// Of a range selector; 0 without one.
+    #[prost(int64, tag = "7")]
+    pub(super) range_ms: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -78,8 +85,8 @@ pub(super) struct TimeSeries {
     #[prost(message, repeated, tag = "2")]
     pub(super) samples: Vec<Sample>,
     /// [`Histogram`]s, encoded.
-    #[prost(bytes = "vec", repeated, tag = "4")]
-    pub(super) histograms: Vec<Vec<u8>>,
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    pub(super) histograms: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Message)]

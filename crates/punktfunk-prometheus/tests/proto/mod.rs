@@ -34,8 +34,12 @@ pub struct Matcher {
 }
 #[derive(Clone, PartialEq, Message)]
 pub struct Hints {
+    #[prost(int64, tag = "1")]
+    pub step: i64,
     #[prost(string, tag = "2")]
     pub func: String,
+    #[prost(int64, tag = "7")]
+    pub range: i64,
 }
 #[derive(Clone, PartialEq, Message)]
 pub struct Response {

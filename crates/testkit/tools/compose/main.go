@@ -16,6 +16,7 @@ import (
 func run(file string, profiles []string) error {
 	options, err := cli.NewProjectOptions([]string{file},
 		cli.WithWorkingDirectory(filepath.Dir(file)),
+		cli.WithOsEnv,
 		cli.WithEnvFiles(),
 		cli.WithDotEnv,
 		cli.WithDefaultProfiles(profiles...),
