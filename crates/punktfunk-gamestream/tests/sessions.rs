@@ -26,7 +26,11 @@ fn a_client_pairs_lists_and_sees_pictures_and_the_capture_knows_it() {
     let client = host.paired(0, "Living room");
     let info = client.https("/serverinfo");
     assert_eq!((info.get("PairStatus").as_deref(), info.get("currentgame").as_deref()), (Some("1"), Some("0")));
-    assert!(client.https("/applist").get("AppTitle").is_some());
+    let list = client.https("/applist");
+    assert_eq!((list.get("AppTitle").as_deref(), list.get("ID").as_deref()), (Some("Desktop"), Some("1")));
+    let art = client.https_bytes("/appasset?appid=1&AssetType=2&AssetIdx=0");
+    assert!(art.starts_with(b"HTTP/1.1 200") && art.windows(8).any(|bytes| bytes == b"\x89PNG\r\n\x1a\n"));
+    assert!(client.https_bytes("/appasset?appid=2&AssetType=2&AssetIdx=0").starts_with(b"HTTP/1.1 404"));
     let events = arm(&host.recorder);
     let mut viewer = Viewer::launch(&client, WISH, 0.03);
     assert!(client.https("/serverinfo").get("state").unwrap().contains("_SERVER_BUSY"));

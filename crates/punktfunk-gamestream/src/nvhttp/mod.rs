@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use query::Query;
-use routes::Asked;
+use routes::{Answer, Asked};
 
 pub(crate) use query::LaunchRequest;
 pub(crate) use routes::Desk;
@@ -114,17 +114,22 @@ impl Answering {
             _ => None,
         };
         match reply {
-            Some(reply) => respond(StatusCode::OK, &reply),
+            Some(Answer::Document(reply)) => respond(StatusCode::OK, &reply),
+            Some(Answer::Picture(png)) => send(StatusCode::OK, "image/png", Bytes::from_static(png)),
             None => respond(StatusCode::NOT_FOUND, &xml::Reply::refused(404, "there is nothing here")),
         }
     }
 }
 
 fn respond(status: StatusCode, reply: &xml::Reply) -> Response<Full<Bytes>> {
+    send(status, "application/xml", Bytes::from(reply.document()))
+}
+
+fn send(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Full<Bytes>> {
     Response::builder()
         .status(status)
-        .header(CONTENT_TYPE, "application/xml")
+        .header(CONTENT_TYPE, kind)
         .header(CONNECTION, "close")
-        .body(Full::new(Bytes::from(reply.document())))
+        .body(Full::new(body))
         .expect("a status and two fixed headers are valid")
 }

@@ -19,6 +19,16 @@ const APP_VERSION: &str = "7.1.431.-1";
 /// The only thing to be launched.
 const APP_ID: u32 = 1;
 
+/// What clients show for it. 600×800 pixels, as they draw it.
+const BOX_ART: &[u8] = include_bytes!("../../assets/desktop.png");
+
+/// What is answered.
+pub(super) enum Answer {
+    Document(Reply),
+    /// PNG.
+    Picture(&'static [u8]),
+}
+
 /// A request, as far as it matters here.
 pub(super) struct Asked<'a> {
     pub(super) path: &'a str,
@@ -44,14 +54,15 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(super) async fn answer(&self, asked: &Asked<'_>) -> Option<Reply> {
+    /// `None`: there is no such thing.
+    pub(super) async fn answer(&self, asked: &Asked<'_>) -> Option<Answer> {
         let paired = asked.certificate.filter(|fingerprint| self.clients.contains(*fingerprint));
         let reply = match asked.path {
             "/serverinfo" => self.server_info(asked, paired),
             "/pair" => self.pair(asked, paired).await,
             "/unpair" => self.unpair(asked, paired).await,
             "/applist" | "/appasset" | "/launch" | "/resume" | "/cancel" => match paired {
-                Some(client) => self.serve(asked, client)?,
+                Some(client) => return self.serve(asked, client),
                 None => {
                     tracing::warn!(peer = %asked.from, path = asked.path, "an unpaired GameStream client was refused");
                     Reply::refused(401, "The client is not authorized. Certificate verification failed.")
@@ -59,7 +70,7 @@ impl Desk {
             },
             _ => return None,
         };
-        Some(reply)
+        Some(Answer::Document(reply))
     }
 
     fn server_info(&self, asked: &Asked<'_>, paired: Option<Fingerprint>) -> Reply {
@@ -81,8 +92,8 @@ impl Desk {
     }
 
     /// What a paired client may ask for.
-    fn serve(&self, asked: &Asked<'_>, client: Fingerprint) -> Option<Reply> {
-        Some(match asked.path {
+    fn serve(&self, asked: &Asked<'_>, client: Fingerprint) -> Option<Answer> {
+        let reply = match asked.path {
             "/applist" => {
                 let desktop = Reply::ok().with("AppTitle", "Desktop").with("ID", APP_ID).with("IsHdrSupported", 0);
                 Reply::ok().group("App", desktop)
@@ -96,9 +107,13 @@ impl Desk {
                     Reply::refused(503, &error.to_string()).with("cancel", 0)
                 }
             },
-            // `/appasset`: there is no box art. Stock clients take 404 for that, and show a picture of their own.
+            "/appasset" => {
+                let is_desktop = asked.query.get("appid").is_some_and(|id| id.parse() == Ok(APP_ID));
+                return is_desktop.then_some(Answer::Picture(BOX_ART));
+            }
             _ => return None,
-        })
+        };
+        Some(Answer::Document(reply))
     }
 
     fn launch(&self, asked: &Asked<'_>, client: Fingerprint, done: &str) -> Reply {
