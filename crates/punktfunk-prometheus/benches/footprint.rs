@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use testkit::{Prometheus, PrometheusOptions, ToolSet, tools};
 
-use self::support::{Player, export, play};
+use self::support::{Player, Times, export, play_with, scattered, steady};
 
 fn bytes(path: &Path) -> u64 {
     let metadata = std::fs::symlink_metadata(path).unwrap();
@@ -22,9 +22,14 @@ fn bytes(path: &Path) -> u64 {
 
 fn main() {
     let Some(_) = tools(ToolSet::Prometheus) else { return };
+    run("steady times", steady);
+    run("times scattered over three decades", scattered);
+}
+
+fn run(shape: &str, times: Times) {
     let player = Player { fps: 60, joins: Duration::ZERO, leaves: Duration::from_secs(1 << 20) };
     let length = Duration::from_secs(3600);
-    let mut played = play("2026-06-26T20-14-03Z_1280x720", "bench", length, &[player], 1);
+    let mut played = play_with("2026-06-26T20-14-03Z_1280x720", "bench", length, &[player], 1, times);
     let prometheus = Prometheus::start(&PrometheusOptions { admin_api: true, ..PrometheusOptions::default() });
     export(&prometheus.otlp_url(), "bench", std::mem::take(&mut played.snapshots));
     let count = |query: &str| prometheus.query(query, None)["data"]["result"][0]["value"][1].to_string();
@@ -34,7 +39,7 @@ fn main() {
     assert!(answer.contains("success"), "{answer}");
     let block = bytes(&prometheus.dir().join("data/snapshots"));
     println!(
-        "an hour of one armed session, 60 frames a second: {series} series, {:.1} MB in a block",
+        "an hour of one armed session, 60 frames a second, {shape}: {series} series, {:.1} MB in a block",
         block as f64 / 1e6
     );
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use punktfunk_prometheus::{Client, PrometheusConfig, snapshot};
 use testkit::{Prometheus, PrometheusOptions, ToolSet, tools};
 
-use self::support::{Player, export, play};
+use self::support::{Player, Times, export, play_with, scattered, steady};
 
 /// Peak resident memory of this process, MB.
 fn peak_mb() -> u64 {
@@ -29,13 +29,14 @@ fn reset_peak() {
 fn main() {
     let Some(_) = tools(ToolSet::Prometheus) else { return };
     println!("snapshot of a window, 1 s steps, 60 fps, four stages and queue (peak: beyond the recording itself)");
-    println!("{:<24} {:>12} {:>10} {:>10} {:>10}", "window", "functions", "took", "counts", "peak");
-    for (hours, sessions) in [(1, 1), (3, 4)] {
+    println!("{:<20} {:>10} {:>12} {:>10} {:>10} {:>10}", "window", "times", "functions", "took", "counts", "peak");
+    let shapes: [(&str, Times); 2] = [("steady", steady), ("scattered", scattered)];
+    for ((hours, sessions), (shape, times)) in [(1, 1), (3, 4)].into_iter().flat_map(|w| shapes.map(|s| (w, s))) {
         for experimental_functions in [true, false] {
             let players =
                 vec![Player { fps: 60, joins: Duration::ZERO, leaves: Duration::from_secs(1 << 20) }; sessions];
             let length = Duration::from_secs(hours * 3600);
-            let mut played = play("2026-06-26T20-14-03Z_1280x720", "bench", length, &players, 1);
+            let mut played = play_with("2026-06-26T20-14-03Z_1280x720", "bench", length, &players, 1, times);
             let prometheus =
                 Prometheus::start(&PrometheusOptions { experimental_functions, ..PrometheusOptions::default() });
             export(&prometheus.otlp_url(), "bench", std::mem::take(&mut played.snapshots));
@@ -49,7 +50,7 @@ fn main() {
             let check = taken.provenance.backend.unwrap();
             assert_eq!(check.differing, 0, "{}", check.reason);
             println!(
-                "{:<24} {:>12} {:>8.2} s {:>10} {:>7} MB",
+                "{:<20} {shape:>10} {:>12} {:>8.2} s {:>10} {:>7} MB",
                 format!("{hours} h, {sessions} sessions"),
                 if experimental_functions { "experimental" } else { "stable" },
                 took.as_secs_f64(),

@@ -130,13 +130,11 @@ impl Grid {
         grid
     }
 
-    /// Takes the answer of a query of distributions. Only those series whose label `q` is `quantile`, if one is given.
-    pub(crate) fn take_distributions(&mut self, answer: &Answer, quantile: Option<&str>) {
+    /// Takes the answer of a query of distributions: of each session and time that is wanted.
+    pub(crate) fn take_distributions(&mut self, answer: &Answer, wanted: impl Fn(&Series, u64) -> bool) {
         for series in &answer.series {
-            if quantile.is_none_or(|quantile| series.label("q") == quantile)
-                && let Some(figure) = Figure::of_distribution(series)
-            {
-                self.take(series, &figure);
+            if let Some(figure) = Figure::of_distribution(series) {
+                self.take(series, &figure, |time_ms| wanted(series, time_ms));
             }
         }
     }
@@ -145,16 +143,29 @@ impl Grid {
     pub(crate) fn take_named(&mut self, answer: &Answer) {
         for series in &answer.series {
             if let Some(figure) = Figure::of_named(series) {
-                self.take(series, &figure);
+                self.take(series, &figure, |_| true);
             }
         }
     }
 
-    fn take(&mut self, series: &Series, figure: &Figure) {
-        let session = series.label(&label(attribute::SESSION_ID)).to_owned();
-        for &(time_ms, value) in &series.points {
-            self.add(&session, figure.clone(), time_ms, value);
+    fn take(&mut self, series: &Series, figure: &Figure, wanted: impl Fn(u64) -> bool) {
+        let session = session_of(series);
+        for &(time_ms, value) in series.points.iter().filter(|(time_ms, _)| wanted(*time_ms)) {
+            self.add(session, figure.clone(), time_ms, value);
         }
+    }
+
+    /// Makes of what was reached at each step what the step added: the difference to the step before, or everything where
+    /// there was none.
+    pub(crate) fn into_steps(mut self) -> Self {
+        for row in self.values.values_mut() {
+            for index in (1..row.len()).rev() {
+                if !row[index - 1].is_nan() {
+                    row[index] -= row[index - 1];
+                }
+            }
+        }
+        self
     }
 
     /// Adds to one value.
@@ -204,6 +215,11 @@ impl Grid {
         differences.sort_by_key(|difference| difference.step_unix_ms);
         (compared, differences)
     }
+}
+
+/// The session that a series is of.
+pub(crate) fn session_of(series: &Series) -> &str {
+    series.label(&label(attribute::SESSION_ID))
 }
 
 /// The distributions of a sample that a backend holds too.
@@ -282,6 +298,17 @@ mod tests {
                 "Some(12000) s1 punktfunk_frame_stage_duration_seconds{stage=\"send\"} 60 None",
             ]
         );
+    }
+
+    #[test]
+    fn what_was_reached_becomes_what_each_step_added() {
+        let reached =
+            [("encode", 10_000, 5.0), ("encode", 11_000, 7.0), ("encode", 12_000, 7.0), ("send", 12_000, 3.0)];
+        let added = [("encode", 10_000, 5.0), ("encode", 11_000, 2.0), ("encode", 12_000, 0.0), ("send", 12_000, 3.0)];
+        assert_eq!(grid(&added).differences(&grid(&reached).into_steps()), (4, vec![]));
+        // What is missing in between is no 0.
+        let gap = grid(&[("encode", 10_000, 5.0), ("encode", 12_000, 7.0)]).into_steps();
+        assert_eq!(grid(&[("encode", 10_000, 5.0), ("encode", 12_000, 7.0)]).differences(&gap), (2, vec![]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! A capture has a meter provider of its own, so its series begin at nothing and are found by `capture_id`. Points are
 //! stamped with the very end of their step, so that a query at the end of a step sees that step's state and no later one.
+//! What grew by then is asked for; the difference to the step before is taken here, where it costs nothing.
 
 use punktfunk_stats::catalogue::{self, Metric, attribute};
 
@@ -63,29 +64,26 @@ impl Window<'_> {
         format!("sum by ({}) (histogram_count({select}))", keys())
     }
 
-    /// How many frames each step counted.
+    /// How many frames were counted until each step.
     pub fn counts(&self) -> String {
-        format!("sum by ({}) (histogram_count({}))", keys(), self.step(&self.select(&DISTRIBUTIONS)))
+        format!("sum by ({}) (histogram_count({}))", keys(), self.select(&DISTRIBUTIONS))
     }
 
-    /// A quantile of each step's distribution, seconds.
-    pub fn quantile(&self, q: f64) -> String {
-        format!("histogram_quantile({q}, sum by ({}) ({}))", keys(), self.step(&self.select(&DISTRIBUTIONS)))
+    /// A quantile of the distribution of some steps, seconds.
+    pub fn quantile(&self, q: f64, of: Of) -> String {
+        format!("histogram_quantile({q}, sum by ({}) ({}))", keys(), self.distribution(of))
     }
 
     /// All of [`QUANTILES`] at a third of the cost, told apart by label `q`. Needs a Prometheus with
     /// `--enable-feature=promql-experimental-functions`.
-    pub fn quantiles(&self) -> String {
+    pub fn quantiles(&self, of: Of) -> String {
         let [a, b, c] = QUANTILES;
-        let step = self.step(&self.select(&DISTRIBUTIONS));
-        format!("histogram_quantiles(sum by ({}) ({step}), \"q\", {a}, {b}, {c})", keys())
+        format!("histogram_quantiles(sum by ({}) ({}), \"q\", {a}, {b}, {c})", keys(), self.distribution(of))
     }
 
-    /// What each step added to the counters.
+    /// What the counters had reached at each step.
     pub fn counters(&self) -> String {
-        let named = |offset: &str| named(&format!("{}{offset}", self.select(&COUNTERS)));
-        let step = difference(&named(""), &named(&format!(" offset {}ms", self.step_ms)));
-        format!("sum by ({METRIC}, {}) ({step})", keys())
+        format!("sum by ({METRIC}, {}) ({})", keys(), named(&self.select(&COUNTERS)))
     }
 
     /// The gauges at each step.
@@ -114,14 +112,25 @@ impl Window<'_> {
         )
     }
 
-    /// What happened in each step: the difference to the step before, or everything where there was none.
-    fn step(&self, selector: &str) -> String {
-        difference(selector, &format!("{selector} offset {}ms", self.step_ms))
+    /// Rates scale a distribution, which leaves its quantiles as they are. They cost half of what a difference by `offset`
+    /// does: each sample is read once. The range holds two samples, and is a little shorter than two steps, so that it does
+    /// whether or not a server counts the left end in (Prometheus does not since 3.0).
+    fn distribution(&self, of: Of) -> String {
+        let select = self.select(&DISTRIBUTIONS);
+        match of {
+            Of::Step => format!("rate({select}[{}ms])", 2 * self.step_ms - 1),
+            Of::FirstStep => select,
+        }
     }
 }
 
-fn difference(now: &str, before: &str) -> String {
-    format!("({now} - ({before})) or {now}")
+/// Which steps' distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// Any that has one before it.
+    Step,
+    /// The first of a series: everything that it holds by then.
+    FirstStep,
 }
 
 /// Keeps the metric's name as a label, which arithmetic would drop.
@@ -157,14 +166,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_is_a_difference_or_all_there_is() {
+    fn a_step_is_what_came_since_the_one_before_or_all_there_is() {
         let window = Window { host_id: "h", capture_id: "c", step_ms: 1000 };
         let select = r#"{__name__=~"punktfunk_frame_stage_duration_seconds|punktfunk_frame_host_duration_seconds|punktfunk_frame_interval_seconds",host_id="h",capture_id="c"}"#;
         let by = "session_id, stage, point, frame_origin, reason, kind, type";
-        assert_eq!(
-            window.counts(),
-            format!("sum by ({by}) (histogram_count(({select} - ({select} offset 1000ms)) or {select}))")
-        );
+        assert_eq!(window.counts(), format!("sum by ({by}) (histogram_count({select}))"));
+        let quantile = |of| window.quantile(0.99, of);
+        assert_eq!(quantile(Of::Step), format!("histogram_quantile(0.99, sum by ({by}) (rate({select}[1999ms])))"));
+        assert_eq!(quantile(Of::FirstStep), format!("histogram_quantile(0.99, sum by ({by}) ({select}))"));
     }
 
     #[test]

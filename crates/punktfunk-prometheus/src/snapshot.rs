@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use punktfunk_recordings::{BackendCheck, BackendOutcome, Capture, Difference, SnapshotState, Source, StatsSample};
 use punktfunk_stats::catalogue::{self, attribute};
 
-use crate::client::{Answer, Client, QueryError};
-use crate::compare::{Figure, Grid, Steps, distributions};
-use crate::query::{QUANTILES, Window, label};
+use crate::client::{Answer, Client, QueryError, Series};
+use crate::compare::{Figure, Grid, Steps, distributions, session_of};
+use crate::query::{Of, QUANTILES, Window, label};
 
 /// Values that one query may return, so that answers stay within what is read and backends within their sample limits.
 const MAX_VALUES: usize = 60_000;
@@ -167,27 +167,42 @@ impl From<QueryError> for Stop {
 enum Part {
     Counts,
     /// One of [`QUANTILES`].
-    Quantile(usize),
-    AllQuantiles,
+    Quantile(usize, Of),
+    AllQuantiles(Of),
     Counters,
     Gauges,
 }
 
+impl Part {
+    /// Whether it is asked at the first steps of sessions only.
+    fn of_first_steps(self) -> bool {
+        matches!(self, Self::Quantile(_, Of::FirstStep) | Self::AllQuantiles(Of::FirstStep))
+    }
+}
+
 /// Everything that the backend answered.
 struct Answers {
+    /// What was reached at each step; what each step added, once all has been answered.
     counts: Grid,
     quantiles: [Grid; QUANTILES.len()],
     gauges: Grid,
+    /// The first step of each session, ms since 1970.
+    first_steps: BTreeMap<String, u64>,
 }
 
 impl Answers {
     fn take(&mut self, part: Part, answer: &Answer) {
+        // A session's first step is asked for apart.
+        let first_steps = &self.first_steps;
+        let belongs =
+            |series: &Series, at: u64| (first_steps.get(session_of(series)) == Some(&at)) == part.of_first_steps();
         match part {
-            Part::Counts => self.counts.take_distributions(answer, None),
-            Part::Quantile(i) => self.quantiles[i].take_distributions(answer, None),
-            Part::AllQuantiles => {
+            Part::Counts => self.counts.take_distributions(answer, |_, _| true),
+            Part::Quantile(i, _) => self.quantiles[i].take_distributions(answer, belongs),
+            Part::AllQuantiles(_) => {
                 for (grid, q) in self.quantiles.iter_mut().zip(QUANTILES) {
-                    grid.take_distributions(answer, Some(&q.to_string()));
+                    let q = q.to_string();
+                    grid.take_distributions(answer, |series, at| series.label("q") == q && belongs(series, at));
                 }
             }
             Part::Counters => self.counts.take_named(answer),
@@ -254,7 +269,7 @@ impl<'a> Attempt<'a> {
             let stop = match answer {
                 Ok(answer) => {
                     let mut held = Grid::new(last_step);
-                    held.take_distributions(&answer, None);
+                    held.take_distributions(&answer, |_, _| true);
                     let mut wanted = Grid::new(last_step);
                     for ((session, figure), count) in &expected {
                         wanted.add(session, figure.clone(), self.steps.to_ms, *count as f64);
@@ -366,15 +381,23 @@ impl<'a> Attempt<'a> {
 
     /// The range queries, with the cheaper form of the quantiles where the server has it.
     fn parts(&self) -> Result<Vec<(Part, String)>, Stop> {
-        let all = self.window.quantiles();
+        let all = |of| (Part::AllQuantiles(of), self.window.quantiles(of));
         let mut parts = vec![(Part::Counts, self.window.counts())];
-        match self.retried(&all, |query| self.client.instant(query, self.steps.to_ms)) {
-            Ok(_) => parts.push((Part::AllQuantiles, all)),
-            Err(QueryError::Status { status: 400, .. }) => {
-                let one = |(i, q)| (Part::Quantile(i), self.window.quantile(q));
-                parts.extend(QUANTILES.into_iter().enumerate().map(one));
+        let tried = self.retried(&all(Of::Step).1, |query| self.client.instant(query, self.steps.to_ms));
+        for of in [Of::Step, Of::FirstStep] {
+            match &tried {
+                Ok(_) => parts.push(all(of)),
+                Err(QueryError::Status { status: 400, .. }) => {
+                    let one = |(i, q)| (Part::Quantile(i, of), self.window.quantile(q, of));
+                    parts.extend(QUANTILES.into_iter().enumerate().map(one));
+                }
+                Err(_) => {}
             }
-            Err(error) => return Err(error.into()),
+        }
+        if let Err(error) = tried
+            && !matches!(error, QueryError::Status { status: 400, .. })
+        {
+            return Err(error.into());
         }
         parts.push((Part::Counters, self.window.counters()));
         parts.push((Part::Gauges, self.window.gauges()));
@@ -387,8 +410,18 @@ impl<'a> Attempt<'a> {
         let series: usize =
             self.local.meta.sessions.iter().map(|session| (session.stages.len() + 4) * QUANTILES.len()).sum();
         let chunk = (MAX_VALUES / series.max(1)).clamp(60, MAX_STEPS) as u64 * self.steps.step_ms;
+        let mut first_steps: BTreeMap<String, u64> = BTreeMap::new();
+        for sample in &self.local.samples {
+            let first = first_steps.entry(sample.session_id.clone()).or_insert(sample.step_unix_ms);
+            *first = sample.step_unix_ms.min(*first);
+        }
         let mut open = VecDeque::new();
         for (part, query) in parts {
+            if part.of_first_steps() {
+                let steps: BTreeSet<u64> = first_steps.values().copied().collect();
+                open.extend(steps.into_iter().map(|step| (*part, query.as_str(), step, step)));
+                continue;
+            }
             let mut from = self.steps.from_ms;
             while from <= self.steps.to_ms {
                 let to = self.steps.to_ms.min(from + chunk - self.steps.step_ms);
@@ -399,7 +432,7 @@ impl<'a> Attempt<'a> {
         let total = open.len();
         let open = Mutex::new(open);
         let grid = || Grid::new(self.steps);
-        let answers = Answers { counts: grid(), quantiles: [grid(), grid(), grid()], gauges: grid() };
+        let answers = Answers { counts: grid(), quantiles: [grid(), grid(), grid()], gauges: grid(), first_steps };
         // Answers, how many they are, and why it ended early.
         let shared = Mutex::new((answers, 0, None::<Stop>, BTreeSet::new()));
         let span = tracing::Span::current();
@@ -429,8 +462,9 @@ impl<'a> Attempt<'a> {
             }
             worker();
         });
-        let (answers, _, stop, warnings) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (mut answers, _, stop, warnings) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.warn(warnings);
+        answers.counts = answers.counts.into_steps();
         stop.map_or(Ok(answers), Err)
     }
 

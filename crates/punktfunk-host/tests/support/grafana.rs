@@ -21,8 +21,6 @@ pub struct Seen {
     pub queries: usize,
     /// Time that they took together.
     pub took: Duration,
-    /// Likewise, each by panel and reference.
-    pub each: BTreeMap<String, Duration>,
     /// Answers by panel and reference: `2A`.
     pub answers: BTreeMap<String, Value>,
     /// Targets without a series: panel, legend, query.
@@ -90,7 +88,6 @@ impl Dashboard {
             prometheus.query_range(&query, start, end, step)
         };
         seen.took += begun.elapsed();
-        seen.each.insert(name.to_owned(), begun.elapsed());
         seen.queries += 1;
         assert_eq!(answer["status"], "success", "{name}: {query}: {answer}");
         for remarks in ["warnings", "infos"] {

@@ -40,8 +40,36 @@ const STAGES: [(&str, f64, bool); 4] =
 const KNOWN: &[Counter] =
     &[Counter::PacketsLost, Counter::SendDropped, Counter::FecRecovered, Counter::IdrRequests, Counter::RfiRequests];
 
-/// Plays a capture of `length` that ended a moment ago.
+/// How long a stage takes; given its index.
+pub type Times = fn(&mut Pcg32, usize) -> Duration;
+
+/// Mostly short, now and then long, over three decades: as many buckets as there can be.
+pub fn scattered(random: &mut Pcg32, _stage: usize) -> Duration {
+    let exponent: f64 = random.random_range(1.0..3.7);
+    Duration::from_nanos((10_f64.powf(exponent) * 1e3) as u64)
+}
+
+/// Like those of a stream of 720p: each stage about its own time, one frame in a hundred up to three times as long, one in
+/// five thousand up to ten times.
+pub fn steady(random: &mut Pcg32, stage: usize) -> Duration {
+    let median_ns = [400_000.0, 200_000.0, 5_800_000.0, 2_200_000.0][stage];
+    // Twelve uniform numbers sum to a normal one, closely.
+    let normal: f64 = (0..12).map(|_| random.random_range(0.0..1.0)).sum::<f64>() - 6.0;
+    let slow = match random.random_range(0..5000) {
+        0 => random.random_range(1.0..10.0),
+        1..=50 => random.random_range(1.0..3.0),
+        _ => 1.0,
+    };
+    Duration::from_nanos((median_ns * (0.12 * normal).exp() * slow) as u64)
+}
+
+/// Plays a capture of `length` that ended a moment ago, of scattered times.
 pub fn play(id: &str, host_id: &str, length: Duration, players: &[Player], seed: u64) -> Played {
+    play_with(id, host_id, length, players, seed, scattered)
+}
+
+/// Likewise, of any.
+pub fn play_with(id: &str, host_id: &str, length: Duration, players: &[Player], seed: u64, times: Times) -> Played {
     let sender_room = usize::try_from(length.as_secs()).unwrap() + 10;
     let (snapshots, taken) = SnapshotSender::bounded(sender_room);
     let (recorder, mut collector) = Recorder::new(RecorderConfig {
@@ -72,7 +100,7 @@ pub fn play(id: &str, host_id: &str, length: Duration, players: &[Player], seed:
             collector.step(next_step);
             next_step += Duration::from_millis(50);
         }
-        session.frame(at, &recorder, &mut random);
+        session.frame(at, &recorder, &mut random, times);
         for session in &mut sessions {
             session.leave_if_over(at, start);
         }
@@ -111,7 +139,7 @@ impl Session {
         (!self.over).then(|| start + at)
     }
 
-    fn frame(&mut self, due: Instant, recorder: &Recorder, random: &mut Pcg32) {
+    fn frame(&mut self, due: Instant, recorder: &Recorder, random: &mut Pcg32, times: Times) {
         let fps = self.player.fps;
         let (gate, sink, counters) = self.streaming.get_or_insert_with(|| {
             let stage = |(name, share, queued)| StageSpec { name, share, queued };
@@ -127,9 +155,7 @@ impl Session {
                 at = self.sent.map_or(at, |sent| at.max(sent));
             }
             trace.enter_at(index, at);
-            // Mostly short, now and then long, over three decades.
-            let exponent: f64 = random.random_range(1.0..3.7);
-            at += Duration::from_nanos((10_f64.powf(exponent) * 1e3) as u64);
+            at += times(random, index);
             trace.leave_at(index, at);
         }
         self.sent = Some(at);
