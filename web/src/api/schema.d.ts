@@ -2603,7 +2603,15 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             421: components["responses"]["Misdirected"];
-            422: components["responses"]["Unprocessable"];
+            /** @description `pin` is none, or is missing where the client shows it (`gamestream`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Too many wrong PINs */
             429: {
                 headers: {
