@@ -24,7 +24,7 @@ const GROWTH_KB: u64 = 4096;
 
 /// How far RTP's clock may be from the wall's at the end. A frame's time is that of its capture, which varies by as much as
 /// frames are late.
-const DRIFT: Duration = Duration::from_millis(20);
+const DRIFT: Duration = Duration::from_millis(50);
 
 /// Frames whose middle one stands for a moment.
 const FRAMES: usize = 31;
