@@ -6,11 +6,12 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use punktfunk_gamestream::SessionLimits;
 use support::SOON;
 use support::gamehost::{GameHost, PIN};
+use support::moonlight::control::{Control, Told};
 use support::moonlight::rtsp::{self, WISH, Wish};
 use support::viewer::Viewer;
 use testkit::Log;
@@ -155,6 +156,20 @@ fn playing(log: &Log, host: &GameHost) {
     });
     let over = viewer.tally();
     assert_eq!(over.frames_lost, 0, "the session did not notice: {over:?}");
+    drop(viewer);
+    host.until_free(&client);
+
+    let mut viewer = Viewer::launch(&client, WISH, 0.0);
+    viewer.play_until(|viewer| viewer.pictures >= 5);
+    one_line_of(log, "not the launched client's", &mut viewer, |viewer| {
+        let mut agreed = viewer.agreed.clone();
+        agreed.connect_data ^= 1;
+        for _ in 0..3 {
+            let stranger = Control::connect(&agreed, &[0; 16]);
+            // It may be told that it is connected before the host looks at its data.
+            while stranger.try_told(Duration::from_millis(100)) == Some(Told::Connected) {}
+        }
+    });
     drop(viewer);
     host.until_free(&client);
     assert_eq!(warnings(log), Vec::<String>::new(), "and its end is no fault");

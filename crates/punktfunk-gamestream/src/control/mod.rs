@@ -83,6 +83,11 @@ impl fmt::Display for SessionEnd {
     }
 }
 
+/// A connection from the client's address does not know what SETUP told the client.
+#[derive(Debug, thiserror::Error)]
+#[error("a control connection is not the launched client's")]
+struct NotLaunched;
+
 /// What a session is made of when it begins to play.
 pub(crate) struct Play {
     pub(crate) host: Arc<StreamHost>,
@@ -190,8 +195,8 @@ impl Playing {
                 None
             }
             EventNoRef::Connect { peer, .. } => {
-                tracing::warn!(client = %self.play.client, "a control connection that is not the launched one was refused");
                 self.enet.peer_mut(peer).reset();
+                self.refuse(&NotLaunched);
                 None
             }
             EventNoRef::Disconnect { peer, .. } => (self.peer == Some(peer)).then_some(SessionEnd::Left),
@@ -227,9 +232,9 @@ impl Playing {
     fn refuse(&mut self, error: &dyn std::error::Error) {
         self.refused += 1;
         if self.refused == 1 {
-            tracing::warn!(client = %self.play.client, %error, "a control message was refused; further ones are not logged");
+            tracing::warn!(client = %self.play.client, %error, "something was refused on the control port; the rest is not logged");
         } else {
-            tracing::debug!(client = %self.play.client, %error, refused = self.refused, "a control message was refused");
+            tracing::debug!(client = %self.play.client, %error, refused = self.refused, "something was refused on the control port");
         }
     }
 
