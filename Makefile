@@ -26,8 +26,8 @@ test-cluster: setup-test ## The tests against a Thanos cluster of three receiver
 	$(CARGO) build $(WORKSPACE) --bins
 	$(CARGO) test $(WORKSPACE) -- --ignored cluster
 
-soak: setup-test ## Ten minutes of eight sessions while the backend is silent, refuses and is away; `make test` takes two.
-	SOAK_SECONDS=600 $(CARGO) test $(WORKSPACE) --test soak -- --nocapture
+soak: setup-test ## Ten minutes of eight sessions beside a faulty backend, half an hour of GameStream; `make test` takes two and a third.
+	SOAK_SECONDS=600 GAMESTREAM_SOAK_SECONDS=1800 $(CARGO) test $(WORKSPACE) --test soak -- --nocapture
 
 bundle: setup-test ## The bundle without containers: deploy/ and dashboards/ with real servers, a stream, an alert, every query.
 	$(CARGO) build $(WORKSPACE) --bins

@@ -112,6 +112,7 @@ pub(crate) fn session_meta(id: &str, spec: &SessionSpec, joined: Duration, targe
         encoder: info.encoder.clone(),
         client: info.client.clone(),
         source_kind: info.source_kind.clone(),
+        audio: info.audio.clone(),
         latency_target_us: round3(target.as_secs_f64() * 1e6),
         joined_ms: millis(joined),
         left_ms: None,

@@ -1,5 +1,5 @@
-//! The audio port. This host sends no sound: clients play silence when nothing comes. The port is there because they are
-//! told one and send pings to it; those are left to the system, which keeps a few and drops the rest.
+//! The audio port. This host sends no sound, and recordings say so: clients play silence when nothing comes. The port is
+//! there because they are told one and send pings to it; those are left to the system, which keeps a few and drops the rest.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};

@@ -5,14 +5,14 @@
 //! | module | port | what |
 //! |---|---|---|
 //! | `discovery` | mDNS | the host announces itself, if it is to |
-//! | `nvhttp` | TCP 47989, 47984 | what the host is, pairing, launch, cancel |
+//! | `nvhttp` | TCP 47989, 47984 | what the host is, pairing, the list with its picture, launch, cancel |
 //! | [`pairing`] | | who is let in: a PIN, and four phases that prove it |
 //! | `rtsp` | TCP 48010 | what the client wants, and where it finds it |
 //! | `control` | UDP 47999 | ENet: IDR requests, reports on repair, the end |
 //! | `audio` | UDP 48000 | silence |
 //! | [`stream`], [`video`] | UDP 47998 | the session's pictures, and what their datagrams look like |
 //!
-//! [`identity`] is who the host is, `session` the one session there is at a time. Nothing here knows the native path,
+//! [`identity`] is who the host is, `grant` what a client gets of what it wants, `session` the one session there is at a time. Nothing here knows the native path,
 //! recordings or the management API.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
@@ -26,6 +26,7 @@ pub mod video;
 mod audio;
 mod control;
 mod discovery;
+mod grant;
 mod hex;
 mod listen;
 mod nvhttp;
@@ -34,5 +35,5 @@ mod rtsp;
 mod session;
 
 pub use discovery::DiscoveryError;
+pub use grant::SessionLimits;
 pub use server::{BindError, Server, ServerConfig};
-pub use session::SessionLimits;

@@ -1,6 +1,7 @@
-//! Accepting TCP connections within limits, the same for each of the protocol's ports.
+//! What the protocol's ports have in common: TCP connections within limits, UDP without what an earlier session left.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use tokio::task::JoinSet;
 
 /// Connections that one port serves at a time. Further ones wait to be accepted.
 const CONNECTIONS: usize = 64;
+
+/// Datagrams that a socket's queue may hold: more than its buffer has room for, however small they are.
+const QUEUED: usize = 4096;
 
 /// Pause after the system refused a connection, for want of descriptors as a rule.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
@@ -47,4 +51,16 @@ where
 /// IPv4 addresses as such, also on a socket that takes both kinds.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Empties a socket's queue: what an earlier session left there is not the next one's. A flood is not waited out.
+pub(crate) fn discard(socket: &UdpSocket) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    for _ in 0..QUEUED {
+        // An error says that nothing is left.
+        if socket.recv_from(&mut [0]).is_err() {
+            break;
+        }
+    }
+    socket.set_nonblocking(false)
 }

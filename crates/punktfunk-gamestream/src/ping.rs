@@ -34,6 +34,7 @@ pub(crate) struct Pings {
 
 impl Pings {
     pub(crate) fn listen(socket: UdpSocket, from: IpAddr, payload: [u8; PAYLOAD_BYTES]) -> io::Result<Self> {
+        listen::discard(&socket)?;
         socket.set_read_timeout(Some(LOOK))?;
         let newest = Arc::new(Mutex::new(None));
         let over = Arc::new(AtomicBool::new(false));
@@ -41,12 +42,19 @@ impl Pings {
         let thread = std::thread::Builder::new().name("gs-pings".to_owned()).spawn(move || {
             // One more than a ping, so that longer datagrams are told apart.
             let mut datagram = [0; PING_BYTES + 1];
+            let mut others = 0_u64;
             // Relaxed: nothing else is passed on with it.
             while !ended.load(Ordering::Relaxed) {
                 match socket.recv_from(&mut datagram) {
                     Ok((bytes, peer)) => {
                         if listen::canonical(peer).ip() == from && is_ping(&datagram[..bytes], &payload) {
                             *noted.lock() = Some((peer, Instant::now()));
+                            continue;
+                        }
+                        // One line in the log for a session, however many come.
+                        others += 1;
+                        if others == 1 {
+                            tracing::warn!(%peer, "a ping that is not the client's was passed over; further ones are not logged");
                         }
                     }
                     Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}

@@ -12,11 +12,12 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::audio::SilentAudio;
 use crate::discovery::{Discovery, DiscoveryError};
+use crate::grant::SessionLimits;
 use crate::identity::HostIdentity;
 use crate::nvhttp::{self, Desk};
 use crate::pairing::Pairing;
 use crate::rtsp::{self, MediaPorts};
-use crate::session::{SessionLimits, Sessions};
+use crate::session::Sessions;
 use crate::stream::StreamHost;
 
 /// Where the other ports lie, seen from the HTTP port; as all hosts of the protocol have them.

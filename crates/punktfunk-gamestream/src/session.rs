@@ -8,6 +8,7 @@
 //! A client that launches again, after a crash for instance, takes the place of its own session; another one is told that
 //! the host is busy.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
@@ -15,49 +16,21 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use punktfunk_media::VideoMode;
 use punktfunk_pairing::clients::Attachment;
 use punktfunk_pairing::{ClientStore, Fingerprint};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::watch;
 
 use crate::control::{Play, SessionEnd};
+use crate::grant::{SessionLimits, granted};
 use crate::hex;
 use crate::nvhttp::LaunchRequest;
 use crate::ping::PAYLOAD_BYTES;
 use crate::rtsp::Announced;
-use crate::stream::{StreamConfig, StreamHost};
-use crate::video::{PacketSize, VideoKey};
+use crate::stream::StreamHost;
 
-/// Smallest side of a picture that is granted, pixels.
-const MIN_SIDE: u32 = 64;
-
-/// Most parity packets a block that a client may require; stock clients require 2.
-const MAX_REQUIRED_PARITY: u32 = 16;
-
-/// What sessions may have, and how long they may be silent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionLimits {
-    /// Lowest and highest bit rate that is granted, kb/s.
-    pub bitrate_kbps: (u32, u32),
-    /// Parity in percent of the data; default 20, as the protocol's hosts have it.
-    pub fec_percent: u32,
-    /// Time from a launch to its start; default 30 s.
-    pub begin: Duration,
-    /// Silence after which a client is gone; default 10 s. Clients ping twice a second.
-    pub silence: Duration,
-}
-
-impl Default for SessionLimits {
-    fn default() -> Self {
-        Self {
-            bitrate_kbps: (500, 50_000),
-            fec_percent: 20,
-            begin: Duration::from_secs(30),
-            silence: Duration::from_secs(10),
-        }
-    }
-}
+/// Keys that are remembered. Clients make a new one for each launch; this is for those that do not.
+const REMEMBERED_KEYS: usize = 256;
 
 /// Why there is no launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +39,9 @@ pub(crate) enum LaunchError {
     Busy,
     #[error("the client is not paired")]
     NotPaired,
+    /// Streams count their nonces from nothing: a key that served one would seal twice under the same nonce.
+    #[error("the key has served a stream already")]
+    KeyUsed,
     #[error("the system gave no randomness")]
     NoRandomness,
 }
@@ -82,7 +58,7 @@ pub(crate) enum PlayError {
     NotLaunched,
     #[error("nothing was announced")]
     NotAnnounced,
-    #[error("it plays already")]
+    #[error("it plays already, or is over")]
     Playing,
     #[error("a socket or thread could not be had: {0}")]
     Io(#[from] io::Error),
@@ -138,6 +114,8 @@ pub(crate) struct Sessions {
     limits: SessionLimits,
     video: UdpSocket,
     control: UdpSocket,
+    /// Held while a session begins.
+    starting: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -145,8 +123,26 @@ pub(crate) struct Sessions {
 struct State {
     count: u64,
     slot: Option<Slot>,
+    /// Keys of streams that were played, the newest last.
+    played: VecDeque<[u8; 16]>,
     /// The newest session's thread. The next one begins when it has ended, for they use the same ports.
     thread: Option<JoinHandle<()>>,
+}
+
+impl State {
+    /// The session that is to begin, and what its client wants.
+    fn ready(&self) -> Result<(&Slot, Announced), PlayError> {
+        let slot = self.slot.as_ref().ok_or(PlayError::NotLaunched)?;
+        let announced = slot.announced.ok_or(PlayError::NotAnnounced)?;
+        if *slot.life.borrow() == Life::Launched { Ok((slot, announced)) } else { Err(PlayError::Playing) }
+    }
+
+    fn remember(&mut self, key: [u8; 16]) {
+        if self.played.len() == REMEMBERED_KEYS {
+            self.played.pop_front();
+        }
+        self.played.push_back(key);
+    }
 }
 
 impl Sessions {
@@ -157,7 +153,7 @@ impl Sessions {
         video: UdpSocket,
         control: UdpSocket,
     ) -> Self {
-        Self { clients, host, limits, video, control, state: Mutex::default() }
+        Self { clients, host, limits, video, control, starting: Mutex::default(), state: Mutex::default() }
     }
 
     /// Whether a client has the host.
@@ -180,6 +176,9 @@ impl Sessions {
         let mut state = self.state.lock();
         if state.slot.as_ref().is_some_and(|slot| slot.client != client) {
             return Err(LaunchError::Busy);
+        }
+        if state.played.contains(&request.key) {
+            return Err(LaunchError::KeyUsed);
         }
         let attachment = self.clients.attach(client).ok_or(LaunchError::NotPaired)?;
         let handshake = Handshake::new().ok_or(LaunchError::NoRandomness)?;
@@ -251,26 +250,29 @@ impl Sessions {
         self.state.lock().slot.as_ref().map(|slot| slot.handshake.clone())
     }
 
-    /// Notes what the client wants. `false` if nothing was launched, or its packets cannot be made.
+    /// Notes what the client wants. `false` if nothing was launched.
     pub(crate) fn announce(&self, announced: Announced) -> bool {
         let mut state = self.state.lock();
-        let Some(slot) = state.slot.as_mut().filter(|_| PacketSize::new(announced.packet_size).is_ok()) else {
-            return false;
-        };
+        let Some(slot) = &mut state.slot else { return false };
         slot.announced = Some(announced);
         true
     }
 
     /// Begins to play. May wait for the end of an older session's thread, a fraction of a second.
     pub(crate) fn play(&self) -> Result<(), PlayError> {
-        let older = self.state.lock().thread.take();
+        let _one_at_a_time = self.starting.lock();
+        // Its own thread is not to be waited for: a session that plays is left alone.
+        let older = {
+            let mut state = self.state.lock();
+            state.ready()?;
+            state.thread.take()
+        };
         join(older);
         let mut state = self.state.lock();
-        let slot = state.slot.as_ref().ok_or(PlayError::NotLaunched)?;
-        let announced = slot.announced.ok_or(PlayError::NotAnnounced)?;
+        let (slot, announced) = state.ready()?;
         let play = Play {
             host: Arc::clone(&self.host),
-            config: granted(&self.limits, &announced, slot),
+            config: granted(&self.limits, &announced, slot.key, &slot.name),
             key: slot.key,
             client: slot.address,
             control: self.control.try_clone()?,
@@ -290,6 +292,7 @@ impl Sessions {
         if !begun {
             return Err(PlayError::Playing);
         }
+        state.remember(play.key);
         let playing = Arc::clone(&life);
         let thread = std::thread::Builder::new().name("gs-control".to_owned()).spawn(move || {
             let over = Over(&playing);
@@ -363,24 +366,6 @@ async fn watch_over(life: &watch::Sender<Life>, attachment: &Attachment, begin: 
                 end(life, SessionEnd::Revoked);
             }
         }
-    }
-}
-
-/// What a client gets of what it wants. The source decides on the mode within these limits.
-fn granted(limits: &SessionLimits, announced: &Announced, slot: &Slot) -> StreamConfig {
-    // 4:2:0 video has a colour sample for every two pixels.
-    let side = |pixels: u32| pixels.clamp(MIN_SIDE, VideoMode::MAX_SIDE) & !1;
-    let (least, most) = limits.bitrate_kbps;
-    StreamConfig {
-        width: side(announced.width),
-        height: side(announced.height),
-        fps: announced.fps.clamp(1, VideoMode::MAX_FPS),
-        bitrate_kbps: announced.bitrate_kbps.clamp(least.min(most), most),
-        packet_size: announced.packet_size,
-        min_fec_packets: announced.min_fec_packets.min(MAX_REQUIRED_PARITY),
-        fec_percent: limits.fec_percent,
-        video_key: announced.sealed_video.then(|| VideoKey::new(slot.key)),
-        client: slot.name.clone(),
     }
 }
 

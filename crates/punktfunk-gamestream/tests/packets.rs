@@ -54,7 +54,7 @@ proptest! {
         }
         let frames: Vec<_> = events.iter().filter(|event| matches!(event, Event::Frame { .. })).collect();
         let expected =
-            Event::Frame { index: 1, idr: true, latency_tenths: 123, access_unit: unit, decodable: true };
+            Event::Frame { index: 1, timestamp: 16 * 90, idr: true, latency_tenths: 123, access_unit: unit, decodable: true };
         prop_assert_eq!(frames, [&expected]);
         let reported: u64 = events.iter().filter_map(|event| match event {
             Event::FecStatus(bytes) => match FecStatus::parse(bytes).unwrap().repair() {

@@ -117,6 +117,7 @@ fn without_a_fault_a_capture_of_this_path_is_within_budget_and_of_its_kind() {
     assert_eq!((meta.codec.as_deref(), meta.client.as_deref()), (Some("h264"), Some("test client")));
     let session = &meta.sessions[0];
     assert_eq!((session.protocol.as_str(), session.encoder.as_str()), ("gamestream", "openh264"));
+    assert_eq!(session.audio.as_deref(), Some("silent"), "the port is there and nothing comes from it");
     let stages: Vec<_> = session.stages.iter().map(|stage| stage.name.as_str()).collect();
     assert_eq!(stages, ["capture", "encode", "packetize", "send"]);
     assert_eq!(capture.provenance.verified, Some(true));

@@ -4,14 +4,13 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 
 use punktfunk_gamestream::SessionLimits;
 use punktfunk_gamestream::pairing::AnswerError;
 use support::gamehost::{GameHost, PIN};
-use support::moonlight::pair::Pairing;
+use support::moonlight::Reply;
 use support::moonlight::rtsp::{self, WISH, Wish};
-use support::moonlight::{Moonlight, Reply};
 use support::viewer::Viewer;
 
 fn start() -> GameHost {
@@ -22,19 +21,11 @@ fn is_refused(reply: &Reply) -> bool {
     reply.status == 400 && reply.get("paired").as_deref() == Some("0")
 }
 
-/// An exchange whose PIN the operator has typed.
-fn answered(host: &GameHost, client: &Moonlight, shown: &str, typed: &str) -> Pairing {
-    let (client, shown) = (client.clone(), shown.to_owned());
-    let asking = std::thread::spawn(move || Pairing::begin(&client, &shown).map_err(|reply| reply.text));
-    host.answer(typed, "Deck");
-    asking.join().unwrap().unwrap()
-}
-
 #[test]
 fn a_wrong_pin_pairs_nobody_and_is_tried_once() {
     let host = start();
     let client = host.client(0);
-    let mut pairing = answered(&host, &client, PIN, "9999");
+    let mut pairing = host.answered(&client, PIN, "9999");
     pairing.challenge();
     let reply = pairing.response();
     assert!(!pairing.host_is_right(&reply), "the client sees that the host had another PIN");
@@ -51,12 +42,12 @@ fn phases_out_of_turn_or_sent_again_end_the_exchange() {
     let stranger = client.http("/pair?clientchallenge=00112233445566778899aabbccddeeff");
     assert!(is_refused(&stranger), "before the first phase: {stranger:?}");
 
-    let mut again = answered(&host, &client, PIN, PIN);
+    let mut again = host.answered(&client, PIN, PIN);
     assert!(!is_refused(&again.challenge()));
     assert!(is_refused(&again.challenge()));
     assert!(is_refused(&again.response()), "nothing is left of it");
 
-    let early = answered(&host, &client, PIN, PIN);
+    let early = host.answered(&client, PIN, PIN);
     assert!(is_refused(&early.secret()));
 
     for garbage in [
@@ -123,7 +114,7 @@ fn a_stranger_gets_serverinfo_and_nothing_else() {
 fn a_launch_that_cannot_be_is_refused() {
     let host = start();
     let client = host.paired(0, "Deck");
-    for mode in ["0x0x0", "1280x720", "x", "-1x1x1", "99999999999x1x1"] {
+    for mode in ["0x0x0", "1280x720", "x", "-1x1x1", "99999999999x1x1", "100000x100000x1000"] {
         assert_eq!(client.launch("launch", mode).unwrap_err().status, 400, "{mode}");
     }
     for query in ["mode=640x360x30", "mode=640x360x30&rikey=00&rikeyid=1", "mode=640x360x30&rikey=zz&rikeyid=1"] {
@@ -143,10 +134,7 @@ fn rtsp_is_for_the_launched_client() {
     assert!(refused.starts_with("RTSP/1.0 454"), "nothing is launched: {refused}");
 
     let (rtsp, _) = client.launch("launch", "640x360x30").unwrap();
-    let mut other = from(Ipv4Addr::new(127, 0, 0, 2), rtsp);
-    other.write_all(b"OPTIONS / RTSP/1.0\r\nCSeq: 1\r\n\r\n").ok();
-    let mut reply = String::new();
-    other.read_to_string(&mut reply).unwrap();
+    let reply = rtsp::raw_from(Ipv4Addr::new(127, 0, 0, 2), rtsp, b"OPTIONS / RTSP/1.0\r\nCSeq: 1\r\n\r\n");
     assert!(reply.starts_with("RTSP/1.0 454"), "another address: {reply}");
 
     for (request, status) in [
@@ -159,24 +147,33 @@ fn rtsp_is_for_the_launched_client() {
         let reply = rtsp::raw(rtsp, request.as_bytes());
         assert!(reply.starts_with(&format!("RTSP/1.0 {status}")), "{request}: {reply}");
     }
-    for wish in [Wish { width: 0, ..WISH }, Wish { encryption: 0, ..WISH }] {
+    for wish in [
+        Wish { width: 0, ..WISH },
+        Wish { width: 100_000, height: 100_000, fps: 1000, ..WISH },
+        Wish { encryption: 0, ..WISH },
+        Wish { packet_size: 60_000, ..WISH },
+    ] {
         assert!(rtsp::agree(rtsp, wish).unwrap_err().starts_with("RTSP/1.0 400"));
     }
-    assert!(rtsp::agree(rtsp, Wish { packet_size: 60_000, ..WISH }).is_err());
     assert!(rtsp::agree(rtsp, WISH).is_ok(), "and the client itself is served after all that");
 }
 
-/// A connection from an address of loopback's that is not the client's.
-fn from(address: Ipv4Addr, to: SocketAddr) -> TcpStream {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let stream = runtime.block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind(SocketAddr::new(IpAddr::V4(address), 0)).unwrap();
-        socket.connect(to).await.unwrap()
-    });
-    let stream = stream.into_std().unwrap();
-    stream.set_nonblocking(false).unwrap();
-    stream
+#[test]
+fn a_key_that_served_a_stream_serves_no_other() {
+    let host = start();
+    let client = host.paired(0, "Deck");
+    let key = [9; 16];
+    let (rtsp, _) = client.launch_by(&key, "launch", "640x360x30").unwrap();
+    let (rtsp_again, _) = client.launch_by(&key, "launch", "640x360x30").unwrap();
+    assert_eq!(rtsp, rtsp_again, "so far nothing was sealed with it");
+    rtsp::agree(rtsp, WISH).unwrap();
+    let again = rtsp::raw(rtsp, b"PLAY / RTSP/1.0\r\nCSeq: 9\r\n\r\n");
+    assert!(again.starts_with("RTSP/1.0 455"), "it plays already: {again}");
+    for verb in ["launch", "resume"] {
+        assert_eq!(client.launch_by(&key, verb, "640x360x30").unwrap_err().status, 400);
+    }
+    let mut viewer = Viewer::launch(&client, WISH, 0.0);
+    viewer.play_until(|viewer| viewer.pictures >= 3);
 }
 
 #[test]
@@ -212,6 +209,7 @@ fn a_running_session_does_not_notice_what_strangers_send() {
     // HTTP: a body that is not read, a head that is too long, no HTTP at all.
     for request in [
         "GET /serverinfo HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n".to_owned(),
+        "GET /serverinfo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n".to_owned(),
         format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000)),
         "\0".repeat(5000),
     ] {

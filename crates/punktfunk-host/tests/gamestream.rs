@@ -31,6 +31,8 @@ fn pair(host: &Host, address: SocketAddr, name: &str) -> Moonlight {
     let id = requests[0]["id"].as_str().unwrap();
     let unanswered = host.ctl(&["pair", id]);
     assert!(!unanswered.status.success(), "the client shows a PIN: without it there is no answer");
+    let told = String::from_utf8(unanswered.stderr).unwrap();
+    assert!(told.contains("--pin PIN") && told.contains("422"), "{told}");
     assert!(host.ctl(&["pair", id, "--pin", "0815", "--name", name]).status.success());
     let (paired, client) = asking.join().unwrap();
     assert!(paired);
@@ -54,6 +56,7 @@ fn a_moonlight_client_pairs_by_ctl_streams_and_is_captured() {
     assert_eq!((session["client"].as_str(), session["protocol"].as_str()), (Some("Living room"), Some("gamestream")));
     assert_eq!((session["width"].as_u64(), session["height"].as_u64()), (Some(320), Some(180)));
     assert!(session["records"].as_u64().unwrap() >= 60, "{session}");
+    assert_eq!(session["audio"], "silent");
 
     let clients = host.json(&["clients", "list"]);
     assert_eq!((clients[0]["protocol"].as_str(), clients[0]["connected"].as_bool()), (Some("gamestream"), Some(true)));

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use self::support::{Client, Host, Process, directories, free_port, outcomes};
@@ -92,6 +93,20 @@ fn a_revoked_client_is_cut_off_and_not_let_in_again() {
     let (report, well) = client.ended();
     assert!(!well, "{report}");
     assert!(host.json(&["sessions"]).as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_pin_that_is_typed_lets_the_client_in() {
+    let (own, theirs) = directories();
+    let host = Host::start(own.path());
+    let mut asking = Process::spawn(host.probe(theirs.path(), &["pair", &host.native]).stdin(Stdio::piped()));
+    let requests = host.until(&["pair"], |requests| !requests.as_array().unwrap().is_empty());
+    let answer = host.json(&["pair", requests[0]["id"].as_str().unwrap(), "--name", "Deck"]);
+    let pin = answer["pin"].as_str().unwrap();
+    let typed = format!("no pin\n {} {}\r\n", &pin[..3], &pin[3..]);
+    asking.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    assert!(asking.ended().success());
+    assert_eq!(host.json(&["clients", "list"])[0]["name"], "Deck");
 }
 
 #[test]

@@ -4,44 +4,11 @@
 
 mod support;
 
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
-
 use crossbeam_channel::bounded;
 use punktfunk_otlp::{Exporter, Health};
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use testkit::Log;
 
 use support::{Backend, PATIENCE, answer, identity, ok, snapshots, to};
-
-/// The exporter's log, a line an event.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        write!(self.0, " {}={value:?}", field.name()).unwrap();
-    }
-}
-
-impl<S: Subscriber> Layer<S> for Log {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target().starts_with("punktfunk_otlp") {
-            let mut line = Line(event.metadata().level().to_string());
-            event.record(&mut line);
-            self.0.lock().unwrap().push(line.0);
-        }
-    }
-}
-
-impl Log {
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
 
 /// Exports `captures` captures of three seconds, five requests each.
 fn export(backend: &Backend, captures: usize) -> Health {
@@ -61,8 +28,7 @@ fn export(backend: &Backend, captures: usize) -> Health {
 
 #[test]
 fn an_outage_is_said_once_and_a_refusal_once_a_capture() {
-    let log = Log::default();
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log.clone())).unwrap();
+    let log = Log::of("punktfunk_otlp");
 
     let unavailable = || answer("503 Service Unavailable", "text/plain", "later");
     let backend = Backend::start(move |n| if (2..10).contains(&n) { unavailable() } else { ok() });

@@ -47,7 +47,7 @@ fn answer(ask: Ask, given: Option<&str>) -> Option<Pin> {
             }
             loop {
                 let line = prompt("PIN shown at the host: ")?;
-                match line.parse() {
+                match line.trim().parse() {
                     Ok(pin) => return Some(pin),
                     Err(error) => say(&format!("{error}")),
                 }

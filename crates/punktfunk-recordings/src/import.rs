@@ -87,7 +87,11 @@ fn check(capture: &Capture) -> Result<(), String> {
         at_most("stages", session.stages.len(), MAX_STAGES)?;
         let names = session.stages.iter().map(|stage| &stage.name);
         let own = [&session.id, &session.protocol, &session.codec, &session.encoder, &session.client];
-        own.into_iter().chain([&session.source_kind]).chain(names).try_for_each(|one| text(one))?;
+        own.into_iter()
+            .chain([&session.source_kind])
+            .chain(&session.audio)
+            .chain(names)
+            .try_for_each(|one| text(one))?;
         figure("latency target", session.latency_target_us)?;
         session.stages.iter().try_for_each(|stage| figure("budget share", stage.budget_share))?;
         time(session.joined_ms)?;

@@ -181,6 +181,9 @@ pub struct SessionMeta {
     pub client: String,
     /// Where the pictures came from.
     pub source_kind: String,
+    /// What was sent as sound: `silent` where the client expected sound and got none; `null` if the path knows no sound.
+    #[serde(default)]
+    pub audio: Option<String>,
     /// Host duration above which a frame counts as late, µs.
     pub latency_target_us: f64,
     /// When its first frame began, ms since the start.

@@ -82,6 +82,9 @@ pub struct SessionInfo {
     pub client: String,
     /// Where the pictures come from: `synthetic`, `x11`, `y4m`.
     pub source_kind: String,
+    /// What is sent as sound, as a short name: `silent` where clients expect sound and get none. `None`: the path knows no
+    /// sound.
+    pub audio: Option<String>,
 }
 
 /// Everything a path declares when one of its sessions starts.

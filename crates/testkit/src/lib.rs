@@ -1,6 +1,6 @@
 //! What tests share: a lossy link in virtual time, the same for the same seed; real servers (Prometheus, Alertmanager, an
 //! OpenTelemetry Collector, a Thanos cluster) on free loopback ports with the configuration of `deploy/`; an HTTP server that misbehaves; a
-//! disk that can be filled; an allocator that counts.
+//! disk that can be filled; an allocator that counts; what a process logs.
 //!
 //! Not for production code: it holds everything in memory, trusts its caller, and panics where a test should fail.
 
@@ -10,6 +10,7 @@ mod alertmanager;
 mod allocations;
 mod collector;
 mod http;
+mod log;
 mod misbehaving;
 mod process;
 mod prometheus;
@@ -21,6 +22,7 @@ pub use alertmanager::Alertmanager;
 pub use allocations::{CountingAllocator, allocations, live_bytes};
 pub use collector::Collector;
 pub use link::{Link, LinkConfig, LinkTally};
+pub use log::Log;
 pub use misbehaving::{Behaviour, Misbehaving, Request, Rewrite};
 pub use prometheus::{Prometheus, PrometheusOptions};
 pub use small_disk::SmallDisk;

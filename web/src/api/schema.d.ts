@@ -1588,6 +1588,8 @@ export interface components {
         };
         /** @description One session of a capture. */
         SessionMeta: {
+            /** @description What was sent as sound: `silent` where the client expected sound and got none; `null` if the path knows no sound. */
+            audio?: string | null;
             /** @description Client as named at pairing. */
             client: string;
             /** @description Codec. */
@@ -2601,7 +2603,15 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             421: components["responses"]["Misdirected"];
-            422: components["responses"]["Unprocessable"];
+            /** @description `pin` is none, or is missing where the client shows it (`gamestream`) */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Too many wrong PINs */
             429: {
                 headers: {

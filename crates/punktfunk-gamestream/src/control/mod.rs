@@ -1,6 +1,7 @@
 //! One session while it plays: control messages over ENet, and the stream that they steer. Runs on a thread of its own,
 //! which owns the stream: when the thread ends, nothing of the session is left.
 
+mod round_trips;
 mod seal;
 mod socket;
 
@@ -10,6 +11,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rusty_enet::consts::{PEER_PACKET_THROTTLE_INTERVAL, PEER_PACKET_THROTTLE_SCALE};
 use rusty_enet::{EventNoRef, Host, HostSettings, Packet, PeerID};
 
 use crate::ping::{PAYLOAD_BYTES, Pings};
@@ -81,6 +83,11 @@ impl fmt::Display for SessionEnd {
     }
 }
 
+/// A connection from the client's address does not know what SETUP told the client.
+#[derive(Debug, thiserror::Error)]
+#[error("a control connection is not the launched client's")]
+struct NotLaunched;
+
 /// What a session is made of when it begins to play.
 pub(crate) struct Play {
     pub(crate) host: Arc<StreamHost>,
@@ -124,7 +131,7 @@ struct Playing {
 
 impl Playing {
     fn new(play: Play) -> io::Result<Self> {
-        let socket = ClientSocket { socket: play.control.try_clone()?, client: play.client };
+        let socket = ClientSocket::new(play.control.try_clone()?, play.client);
         let settings = HostSettings { peer_limit: PEERS, channel_limit: CHANNELS, ..HostSettings::default() };
         let mut enet = Host::new(socket, settings).map_err(io::Error::other)?;
         for set in [enet.set_maximum_packet_size(MAX_BYTES), enet.set_maximum_waiting_data(16 * MAX_BYTES)] {
@@ -177,15 +184,19 @@ impl Playing {
         match event {
             EventNoRef::Connect { peer, data } if data == self.play.connect_data => {
                 let patience = u32::try_from(self.play.patience.as_millis()).unwrap_or(u32::MAX);
-                self.enet.peer_mut(peer).set_timeout(0, patience, patience);
+                let connected = self.enet.peer_mut(peer);
+                connected.set_timeout(0, patience, patience);
+                // Told to the client, too: when round trips grow longer, its ENet would drop what may be lost, which is the
+                // reports on repair.
+                connected.set_throttle(PEER_PACKET_THROTTLE_INTERVAL, PEER_PACKET_THROTTLE_SCALE, 0);
                 if let Some(older) = self.peer.replace(peer) {
                     self.enet.peer_mut(older).reset();
                 }
                 None
             }
             EventNoRef::Connect { peer, .. } => {
-                tracing::warn!(client = %self.play.client, "a control connection that is not the launched one was refused");
                 self.enet.peer_mut(peer).reset();
+                self.refuse(&NotLaunched);
                 None
             }
             EventNoRef::Disconnect { peer, .. } => (self.peer == Some(peer)).then_some(SessionEnd::Left),
@@ -221,9 +232,9 @@ impl Playing {
     fn refuse(&mut self, error: &dyn std::error::Error) {
         self.refused += 1;
         if self.refused == 1 {
-            tracing::warn!(client = %self.play.client, %error, "a control message was refused; further ones are not logged");
+            tracing::warn!(client = %self.play.client, %error, "something was refused on the control port; the rest is not logged");
         } else {
-            tracing::debug!(client = %self.play.client, %error, refused = self.refused, "a control message was refused");
+            tracing::debug!(client = %self.play.client, %error, refused = self.refused, "something was refused on the control port");
         }
     }
 
@@ -251,8 +262,8 @@ impl Playing {
         }
         if now.saturating_duration_since(self.rtt_at) >= RTT_EVERY {
             self.rtt_at = now;
-            if let (Some((stream, _)), Some(peer)) = (&self.stream, self.peer) {
-                stream.set_rtt(self.enet.peer(peer).round_trip_time());
+            if let (Some((stream, _)), Some(rtt)) = (&self.stream, self.enet.socket().round_trips.newest()) {
+                stream.set_rtt(rtt);
             }
         }
         None

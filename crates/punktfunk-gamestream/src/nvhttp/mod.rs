@@ -1,6 +1,6 @@
 //! What clients ask over HTTP and HTTPS: what this host is, pairing, and the launch of a stream.
 //!
-//! Requests have no body; one that comes with one is answered without it being read. Connections are limited in number and
+//! Requests have no body; one that comes with one is refused without it being read. Connections are limited in number and
 //! time, and are closed after their answer.
 
 mod query;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONNECTION, CONTENT_TYPE};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use query::Query;
-use routes::Asked;
+use routes::{Answer, Asked};
 
 pub(crate) use query::LaunchRequest;
 pub(crate) use routes::Desk;
@@ -96,6 +96,11 @@ impl Answering {
         certificate: Option<Fingerprint>,
         secure: bool,
     ) -> Response<Full<Bytes>> {
+        if !request.body().is_end_stream() {
+            tracing::warn!(peer = %self.from, "a GameStream request with a body was refused");
+            let refusal = xml::Reply::refused(413, "requests have no body here");
+            return respond(StatusCode::PAYLOAD_TOO_LARGE, &refusal);
+        }
         let asked = Asked {
             path: request.uri().path(),
             query: Query::new(request.uri().query()),
@@ -108,15 +113,23 @@ impl Answering {
             Method::GET => self.desk.answer(&asked).await,
             _ => None,
         };
-        let (status, document) = match reply {
-            Some(reply) => (StatusCode::OK, reply.document()),
-            None => (StatusCode::NOT_FOUND, xml::Reply::refused(404, "there is nothing here").document()),
-        };
-        Response::builder()
-            .status(status)
-            .header(CONTENT_TYPE, "application/xml")
-            .header(CONNECTION, "close")
-            .body(Full::new(Bytes::from(document)))
-            .expect("a status and two fixed headers are valid")
+        match reply {
+            Some(Answer::Document(reply)) => respond(StatusCode::OK, &reply),
+            Some(Answer::Picture(png)) => send(StatusCode::OK, "image/png", Bytes::from_static(png)),
+            None => respond(StatusCode::NOT_FOUND, &xml::Reply::refused(404, "there is nothing here")),
+        }
     }
+}
+
+fn respond(status: StatusCode, reply: &xml::Reply) -> Response<Full<Bytes>> {
+    send(status, "application/xml", Bytes::from(reply.document()))
+}
+
+fn send(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, kind)
+        .header(CONNECTION, "close")
+        .body(Full::new(body))
+        .expect("a status and two fixed headers are valid")
 }

@@ -2,15 +2,15 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::hex;
+use crate::{grant, hex};
 
 /// The query of a request: names and values as they were sent. The first of a name counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Query<'a>(&'a str);
 
-/// A parameter is missing or has the wrong form.
+/// A parameter is missing, has the wrong form or is out of range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the parameter {0} is missing or has the wrong form")]
+#[error("the parameter {0} is missing, has the wrong form or is out of range")]
 pub(super) struct BadParameter(pub(super) &'static str);
 
 /// What `launch` and `resume` ask for.
@@ -47,10 +47,12 @@ impl<'a> Query<'a> {
     /// A launch. The mode is checked here because a client that asks for none is to be told at once; the one that is
     /// granted follows from what RTSP asks for.
     pub(super) fn launch(&self) -> Result<LaunchRequest, BadParameter> {
-        if let Some(mode) = self.get("mode") {
-            let numbers: Option<Vec<u32>> = mode.split('x').map(|number| number.parse().ok()).collect();
-            let good = numbers.is_some_and(|numbers| numbers.len() == 3 && !numbers.contains(&0));
-            if !good {
+        if let Some(wish) = self.get("mode") {
+            let numbers: Option<Vec<u32>> = wish.split('x').map(|number| number.parse().ok()).collect();
+            let possible = numbers.is_some_and(
+                |numbers| matches!(*numbers, [width, height, fps] if grant::is_possible(width, height, fps)),
+            );
+            if !possible {
                 return Err(BadParameter("mode"));
             }
         }
@@ -83,6 +85,7 @@ mod tests {
             ("1280x720x60", "1280x720", "mode"),
             ("1280x720x60", "-1x720x60", "mode"),
             ("1280x720x60", "99999999999x1x1", "mode"),
+            ("1280x720x60", "100000x100000x1000", "mode"),
             ("0e0f", "0e", "rikey"),
             ("0e0f", "0e0g", "rikey"),
             ("rikeyid=-5", "rikeyid=x", "rikeyid"),

@@ -19,6 +19,16 @@ const APP_VERSION: &str = "7.1.431.-1";
 /// The only thing to be launched.
 const APP_ID: u32 = 1;
 
+/// What clients show for it. 600×800 pixels, as they draw it.
+const BOX_ART: &[u8] = include_bytes!("../../assets/desktop.png");
+
+/// What is answered.
+pub(super) enum Answer {
+    Document(Reply),
+    /// PNG.
+    Picture(&'static [u8]),
+}
+
 /// A request, as far as it matters here.
 pub(super) struct Asked<'a> {
     pub(super) path: &'a str,
@@ -44,14 +54,15 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(super) async fn answer(&self, asked: &Asked<'_>) -> Option<Reply> {
+    /// `None`: there is no such thing.
+    pub(super) async fn answer(&self, asked: &Asked<'_>) -> Option<Answer> {
         let paired = asked.certificate.filter(|fingerprint| self.clients.contains(*fingerprint));
         let reply = match asked.path {
             "/serverinfo" => self.server_info(asked, paired),
             "/pair" => self.pair(asked, paired).await,
             "/unpair" => self.unpair(asked, paired).await,
             "/applist" | "/appasset" | "/launch" | "/resume" | "/cancel" => match paired {
-                Some(client) => self.serve(asked, client)?,
+                Some(client) => return self.serve(asked, client),
                 None => {
                     tracing::warn!(peer = %asked.from, path = asked.path, "an unpaired GameStream client was refused");
                     Reply::refused(401, "The client is not authorized. Certificate verification failed.")
@@ -59,7 +70,7 @@ impl Desk {
             },
             _ => return None,
         };
-        Some(reply)
+        Some(Answer::Document(reply))
     }
 
     fn server_info(&self, asked: &Asked<'_>, paired: Option<Fingerprint>) -> Reply {
@@ -81,8 +92,8 @@ impl Desk {
     }
 
     /// What a paired client may ask for.
-    fn serve(&self, asked: &Asked<'_>, client: Fingerprint) -> Option<Reply> {
-        Some(match asked.path {
+    fn serve(&self, asked: &Asked<'_>, client: Fingerprint) -> Option<Answer> {
+        let reply = match asked.path {
             "/applist" => {
                 let desktop = Reply::ok().with("AppTitle", "Desktop").with("ID", APP_ID).with("IsHdrSupported", 0);
                 Reply::ok().group("App", desktop)
@@ -91,11 +102,18 @@ impl Desk {
             "/resume" => self.launch(asked, client, "resume"),
             "/cancel" => match self.sessions.cancel(client) {
                 Ok(()) => Reply::ok().with("cancel", 1),
-                Err(error) => Reply::refused(503, &error.to_string()).with("cancel", 0),
+                Err(error) => {
+                    tracing::warn!(peer = %asked.from, %error, "a GameStream client may not end the session");
+                    Reply::refused(503, &error.to_string()).with("cancel", 0)
+                }
             },
-            // There is no box art; clients have a picture for that.
+            "/appasset" => {
+                let is_desktop = asked.query.get("appid").is_some_and(|id| id.parse() == Ok(APP_ID));
+                return is_desktop.then_some(Answer::Picture(BOX_ART));
+            }
             _ => return None,
-        })
+        };
+        Some(Answer::Document(reply))
     }
 
     fn launch(&self, asked: &Asked<'_>, client: Fingerprint, done: &str) -> Reply {
@@ -113,6 +131,7 @@ impl Desk {
                 Reply::ok().with("sessionUrl0", format!("rtsp://{rtsp}")).with(done, 1)
             }
             Err(error @ LaunchError::Busy) => refused(503, &error.to_string()),
+            Err(error @ LaunchError::KeyUsed) => refused(400, &error.to_string()),
             Err(error @ LaunchError::NotPaired) => refused(401, &error.to_string()),
             Err(error @ LaunchError::NoRandomness) => refused(500, &error.to_string()),
         }

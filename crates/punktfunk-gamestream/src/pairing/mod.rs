@@ -44,7 +44,7 @@ pub enum PairError {
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
     /// This protocol's clients make the PIN.
-    #[error("a GameStream client shows its PIN: give that")]
+    #[error("a GameStream client shows the PIN: answer the request with it (`pin`; `ctl pair ID --pin PIN`)")]
     PinNeeded,
     /// The request is gone, has an answer already, or the PIN is none.
     #[error(transparent)]
@@ -155,6 +155,9 @@ impl Pairing {
     /// The client gives its exchange up.
     pub(crate) fn drop_exchange(&self, from: IpAddr) {
         let dropped = self.0.exchanges.lock().remove(&from);
+        if dropped.is_some() {
+            tracing::warn!(peer = %from, "a GameStream client gave up pairing; as a rule the PIN was wrong");
+        }
         self.close(dropped);
     }
 

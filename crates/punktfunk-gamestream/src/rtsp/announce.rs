@@ -1,5 +1,8 @@
 //! What ANNOUNCE says that the client wants: lines `a=name:value`, of which a few matter here.
 
+use crate::grant;
+use crate::video::{PacketSize, PacketSizeError};
+
 /// Bit of `encryptionEnabled`: control messages are sealed. Always needed here.
 pub(crate) const SEALED_CONTROL: u32 = 1;
 
@@ -29,6 +32,8 @@ pub(super) enum AnnounceError {
     Unsealed,
     #[error("a picture of {0}×{1} at {2} frames a second cannot be")]
     Mode(u32, u32, u32),
+    #[error(transparent)]
+    PacketSize(#[from] PacketSizeError),
 }
 
 impl Announced {
@@ -60,9 +65,11 @@ impl Announced {
             min_fec_packets: number("x-nv-vqos[0].fec.minRequiredFecPackets").unwrap_or(0),
             sealed_video: sealed & SEALED_VIDEO != 0,
         };
-        if [announced.width, announced.height, announced.fps].contains(&0) {
-            return Err(AnnounceError::Mode(announced.width, announced.height, announced.fps));
+        let (width, height, fps) = (announced.width, announced.height, announced.fps);
+        if !grant::is_possible(width, height, fps) {
+            return Err(AnnounceError::Mode(width, height, fps));
         }
+        PacketSize::new(announced.packet_size)?;
         Ok(announced)
     }
 }
@@ -101,6 +108,9 @@ mod tests {
             ("encryptionEnabled:1", "encryptionEnabled:2", AnnounceError::Unsealed),
             ("bitStreamFormat:0", "bitStreamFormat:1", AnnounceError::Codec),
             ("Wd:1280", "Wd:0", AnnounceError::Mode(0, 720, 60)),
+            ("Ht:720", "Ht:100000", AnnounceError::Mode(1280, 100_000, 60)),
+            ("maxFPS:60", "maxFPS:10000", AnnounceError::Mode(1280, 720, 10_000)),
+            ("packetSize:1392", "packetSize:60000", AnnounceError::PacketSize(PacketSize::new(60_000).unwrap_err())),
             ("packetSize:1392", "packetSize:-1", AnnounceError::Missing("x-nv-video[0].packetSize")),
         ] {
             assert_eq!(Announced::parse(&BODY.replace(from, to)), Err(error));

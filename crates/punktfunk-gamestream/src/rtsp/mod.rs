@@ -16,7 +16,7 @@ pub(crate) use announce::Announced;
 use message::{ParseError, Request, Response};
 
 use crate::listen;
-use crate::session::{PlayError, Sessions};
+use crate::session::{Handshake, PlayError, Sessions};
 
 /// Longest life of a connection.
 const LIFE: Duration = Duration::from_secs(10);
@@ -48,20 +48,24 @@ pub(crate) async fn serve(listener: TcpListener, sessions: Arc<Sessions>, ports:
 }
 
 async fn connection(mut stream: TcpStream, from: SocketAddr, sessions: Arc<Sessions>, ports: MediaPorts) {
+    let mut sequence = None;
     // Before a word is read: strangers have no say here.
-    let (sequence, response) = if sessions.expects(from.ip()) {
+    let answered = if sessions.expects(from.ip()) {
         match read(&mut stream).await {
-            Ok(Some(request)) => (Some(request.sequence), answer(&request, &sessions, ports).await),
-            Ok(None) => return,
-            Err(error) => {
-                tracing::warn!(peer = %from, %error, "an RTSP request was refused");
-                (None, refusal(error))
+            Ok(Some(request)) => {
+                sequence = Some(request.sequence);
+                answer(&request, &sessions, ports).await
             }
+            Ok(None) => return,
+            Err(error) => Err(error.into()),
         }
     } else {
-        tracing::warn!(peer = %from, "an RTSP connection without a launch was refused");
-        (None, Response::status(454, "Session Not Found"))
+        Err(Refusal::not_launched())
     };
+    let response = answered.unwrap_or_else(|Refusal { status, reason, why }| {
+        tracing::warn!(peer = %from, status, why, "an RTSP request was refused");
+        Response::status(status, reason)
+    });
     let sent = stream.write_all(&response.encode(sequence)).await;
     if let Err(error) = sent.and(stream.shutdown().await) {
         tracing::debug!(%error, peer = %from, "an RTSP client did not wait for its answer");
@@ -74,10 +78,29 @@ async fn connection(mut stream: TcpStream, from: SocketAddr, sessions: Arc<Sessi
     }
 }
 
-fn refusal(error: ParseError) -> Response {
-    match error {
-        ParseError::Head | ParseError::Form => Response::status(400, "Bad Request"),
-        ParseError::Body => Response::status(413, "Request Entity Too Large"),
+/// What a client gets instead of an answer, and why: the one is for the client, the other for the log.
+struct Refusal {
+    status: u16,
+    reason: &'static str,
+    why: String,
+}
+
+impl Refusal {
+    fn new(status: u16, reason: &'static str, why: impl ToString) -> Self {
+        Self { status, reason, why: why.to_string() }
+    }
+
+    fn not_launched() -> Self {
+        Self::new(454, "Session Not Found", "nothing was launched from this address")
+    }
+}
+
+impl From<ParseError> for Refusal {
+    fn from(error: ParseError) -> Self {
+        match error {
+            ParseError::Head | ParseError::Form => Self::new(400, "Bad Request", error),
+            ParseError::Body => Self::new(413, "Request Entity Too Large", error),
+        }
     }
 }
 
@@ -96,36 +119,23 @@ async fn read(stream: &mut TcpStream) -> Result<Option<Request>, ParseError> {
     }
 }
 
-async fn answer(request: &Request, sessions: &Arc<Sessions>, ports: MediaPorts) -> Response {
-    let not_found = || Response::status(454, "Session Not Found");
+async fn answer(request: &Request, sessions: &Arc<Sessions>, ports: MediaPorts) -> Result<Response, Refusal> {
     match request.method.as_str() {
-        "OPTIONS" => Response::ok(),
-        "DESCRIBE" => Response { body: DESCRIPTION.to_owned(), ..Response::ok() },
-        "SETUP" => match sessions.handshake() {
-            Some(handshake) => setup(&request.target, ports, &handshake.ping_payload, handshake.connect_data),
-            None => not_found(),
-        },
-        "ANNOUNCE" => match Announced::parse(&request.body) {
-            Ok(announced) => {
-                if sessions.announce(announced) {
-                    Response::ok()
-                } else {
-                    not_found()
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a GameStream client wants what cannot be had");
-                Response::status(400, "Bad Request")
-            }
-        },
-        "PLAY" => match play(sessions).await {
-            Ok(()) => Response::ok(),
-            Err(error) => {
-                tracing::warn!(%error, "a GameStream session could not be started");
-                Response::status(455, "Method Not Valid in This State")
-            }
-        },
-        _ => Response::status(501, "Not Implemented"),
+        "OPTIONS" => Ok(Response::ok()),
+        "DESCRIBE" => Ok(Response { body: DESCRIPTION.to_owned(), ..Response::ok() }),
+        "SETUP" => {
+            let Handshake { ping_payload, connect_data } = sessions.handshake().ok_or_else(Refusal::not_launched)?;
+            setup(&request.target, ports, &ping_payload, connect_data)
+        }
+        "ANNOUNCE" => {
+            let announced = Announced::parse(&request.body).map_err(|error| Refusal::new(400, "Bad Request", error))?;
+            if sessions.announce(announced) { Ok(Response::ok()) } else { Err(Refusal::not_launched()) }
+        }
+        "PLAY" => {
+            let refused = |error| Refusal::new(455, "Method Not Valid in This State", error);
+            play(sessions).await.map(|()| Response::ok()).map_err(refused)
+        }
+        _ => Err(Refusal::new(501, "Not Implemented", "there is no such method")),
     }
 }
 
@@ -136,15 +146,15 @@ async fn play(sessions: &Arc<Sessions>) -> Result<(), PlayError> {
     played.unwrap_or_else(|failed| Err(PlayError::Io(failed.into())))
 }
 
-fn setup(target: &str, ports: MediaPorts, ping_payload: &str, connect_data: u32) -> Response {
+fn setup(target: &str, ports: MediaPorts, ping_payload: &str, connect_data: u32) -> Result<Response, Refusal> {
     let reply = |port: u16| {
         Response::ok().with("Session", "PUNKTFUNK;timeout = 90").with("Transport", format!("server_port={port}"))
     };
     let stream = target.strip_prefix("streamid=").and_then(|stream| stream.split('/').next());
     match stream {
-        Some("audio") => reply(ports.audio).with("X-SS-Ping-Payload", ping_payload),
-        Some("video") => reply(ports.video).with("X-SS-Ping-Payload", ping_payload),
-        Some("control") => reply(ports.control).with("X-SS-Connect-Data", connect_data),
-        _ => Response::status(404, "Not Found"),
+        Some("audio") => Ok(reply(ports.audio).with("X-SS-Ping-Payload", ping_payload)),
+        Some("video") => Ok(reply(ports.video).with("X-SS-Ping-Payload", ping_payload)),
+        Some("control") => Ok(reply(ports.control).with("X-SS-Connect-Data", connect_data)),
+        _ => Err(Refusal::new(404, "Not Found", "there is no such stream")),
     }
 }

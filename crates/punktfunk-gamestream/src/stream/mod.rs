@@ -207,6 +207,7 @@ impl Stream {
                 encoder: encoder.name().to_owned(),
                 client: config.client,
                 source_kind: source.kind().to_owned(),
+                audio: Some("silent".to_owned()),
             },
             known: KNOWN,
         })?;

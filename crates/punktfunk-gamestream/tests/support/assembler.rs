@@ -11,7 +11,8 @@ use super::field::Field;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A frame is complete. `decodable`: nothing that it builds on was lost.
-    Frame { index: u32, idr: bool, latency_tenths: u16, access_unit: Vec<u8>, decodable: bool },
+    /// `timestamp` is RTP's, 90 kHz.
+    Frame { index: u32, timestamp: u32, idr: bool, latency_tenths: u16, access_unit: Vec<u8>, decodable: bool },
     /// The 21 bytes of a report on a block that was repaired or given up.
     FecStatus(Vec<u8>),
     /// An IDR is needed.
@@ -216,7 +217,8 @@ impl Assembler {
         self.tally.frames += 1;
         self.tally.idrs += u64::from(idr);
         let decodable = !self.broken;
-        self.events.push(Event::Frame { index: frame.index, idr, latency_tenths, access_unit, decodable });
+        let Frame { index, timestamp, .. } = frame;
+        self.events.push(Event::Frame { index, timestamp, idr, latency_tenths, access_unit, decodable });
     }
 
     /// A later frame has begun: this one will not be complete.

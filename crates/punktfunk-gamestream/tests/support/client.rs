@@ -88,7 +88,7 @@ impl VideoClient {
         match event {
             Event::FecStatus(bytes) => stream.fec_status(FecStatus::parse(&bytes).unwrap()),
             Event::RequestIdr => stream.request_idr(),
-            Event::Frame { index, idr, latency_tenths, access_unit, decodable } => {
+            Event::Frame { index, idr, latency_tenths, access_unit, decodable, .. } => {
                 self.latencies.push((index, latency_tenths));
                 if idr {
                     // Sequence parameters first: a decoder can begin here.

@@ -14,6 +14,7 @@ use punktfunk_stats::Recorder;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use super::moonlight::pair::Pairing as Exchange;
 use super::moonlight::{Identity, Moonlight};
 use super::{SOON, recorder};
 
@@ -21,7 +22,7 @@ pub const PIN: &str = "4711";
 
 pub struct GameHost {
     directory: TempDir,
-    limits: SessionLimits,
+    config: ServerConfig,
     runtime: Runtime,
     server: Option<Server>,
     address: SocketAddr,
@@ -48,23 +49,24 @@ fn stream_host(recorder: &Recorder) -> StreamHost {
 
 impl GameHost {
     pub fn start(limits: SessionLimits) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), limits)
+        Self::start_as(ServerConfig { limits, ..ServerConfig::default() })
     }
 
-    fn start_in(directory: TempDir, limits: SessionLimits) -> Self {
+    /// With this configuration, on free ports of loopback.
+    pub fn start_as(config: ServerConfig) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), config)
+    }
+
+    fn start_in(directory: TempDir, config: ServerConfig) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let identity = HostIdentity::load_or_create(directory.path()).unwrap();
         let clients = ClientStore::open(directory.path(), "gamestream-clients.json").unwrap();
         let recorder = recorder();
-        let config = ServerConfig {
-            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
-            limits: limits.clone(),
-            ..ServerConfig::default()
-        };
-        let server = Server::bind(config, identity, clients.clone(), stream_host(&recorder));
+        let config = ServerConfig { bind: SocketAddr::from(([127, 0, 0, 1], 0)), ..config };
+        let server = Server::bind(config.clone(), identity, clients.clone(), stream_host(&recorder));
         let server = runtime.block_on(server).unwrap();
         let (address, pairing) = (server.address(), server.pairing());
-        Self { directory, limits, runtime, server: Some(server), address, pairing, clients, recorder }
+        Self { directory, config, runtime, server: Some(server), address, pairing, clients, recorder }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -87,6 +89,14 @@ impl GameHost {
             assert!(Instant::now() < deadline, "no client asks");
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// An exchange whose PIN the operator has typed, right or wrong.
+    pub fn answered(&self, client: &Moonlight, shown: &str, typed: &str) -> Exchange {
+        let (client, shown) = (client.clone(), shown.to_owned());
+        let asking = std::thread::spawn(move || Exchange::begin(&client, &shown).map_err(|reply| reply.text));
+        self.answer(typed, "Deck");
+        asking.join().unwrap().unwrap()
     }
 
     /// A client that was let in under this name.
@@ -122,8 +132,8 @@ impl GameHost {
     /// The same directory in a new process, as far as a test can have one.
     pub fn restarted(mut self) -> Self {
         self.stop();
-        let Self { directory, limits, runtime, .. } = self;
+        let Self { directory, config, runtime, .. } = self;
         drop(runtime);
-        Self::start_in(directory, limits)
+        Self::start_in(directory, config)
     }
 }

@@ -31,6 +31,8 @@ pub struct Viewer {
     /// Sizes of the pictures that were decoded, and how many.
     pub size: (usize, usize),
     pub pictures: u64,
+    /// The newest frame's time on RTP's clock, 90 kHz.
+    pub clock: u32,
 }
 
 impl Viewer {
@@ -66,6 +68,7 @@ impl Viewer {
             pings: 0,
             size: (0, 0),
             pictures: 0,
+            clock: 0,
         }
     }
 
@@ -108,9 +111,10 @@ impl Viewer {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::FecStatus(bytes) => self.control.send(0x5502, &bytes),
+            Event::FecStatus(bytes) => self.control.report(&bytes),
             Event::RequestIdr => self.control.send(0x0302, &[0, 0]),
-            Event::Frame { access_unit, decodable, .. } => {
+            Event::Frame { timestamp, access_unit, decodable, .. } => {
+                self.clock = timestamp;
                 if decodable {
                     let picture =
                         self.decoder.decode(&access_unit).unwrap().expect("every access unit gives a picture");

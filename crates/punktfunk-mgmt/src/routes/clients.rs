@@ -58,6 +58,7 @@ pub(crate) struct PinShown {
         (status = 200, description = "Pairing goes on with this PIN", body = PinShown),
         (status = 404, description = "There is no such request, or it has expired", body = crate::ErrorBody),
         (status = 409, description = "The request is being answered already", body = crate::ErrorBody),
+        (status = 422, description = "`pin` is none, or is missing where the client shows it (`gamestream`)", body = crate::ErrorBody),
         (status = 429, description = "Too many wrong PINs", body = crate::ErrorBody),
     )
 )]

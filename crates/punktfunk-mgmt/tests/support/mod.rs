@@ -211,6 +211,7 @@ impl Player {
             encoder: "null".into(),
             client: "=cmd|'/c calc'!A0".into(),
             source_kind: "synthetic".into(),
+            audio: None,
         };
         let stages = StageSet::new(&stages).unwrap();
         let known: &[Counter] = &[Counter::PacketsLost, Counter::SendDropped];

@@ -156,6 +156,7 @@ impl Stream {
                 encoder: parts.encoder.name().to_owned(),
                 client: config.client.clone(),
                 source_kind: parts.source.kind().to_owned(),
+                audio: None,
             },
             known: KNOWN,
         })?;

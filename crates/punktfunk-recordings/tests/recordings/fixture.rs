@@ -27,6 +27,7 @@ pub fn session(id: &str) -> SessionMeta {
         encoder: "openh264".to_owned(),
         client: "Living room".to_owned(),
         source_kind: "synthetic".to_owned(),
+        audio: None,
         latency_target_us: TARGET_US,
         joined_ms: 0,
         left_ms: None,

@@ -13,7 +13,9 @@ use super::rtsp::Agreed;
 
 /// What the thread is to do.
 enum Order {
-    Send(Vec<u8>),
+    Send(Packet),
+    /// Take no datagram for so long.
+    Lag(Duration),
     /// Say no more, not even ENet's own words.
     FallSilent,
     Leave,
@@ -90,7 +92,18 @@ impl Control {
     }
 
     pub fn send_raw(&mut self, bytes: Vec<u8>) {
-        self.orders.send(Order::Send(bytes)).ok();
+        self.orders.send(Order::Send(Packet::reliable(bytes))).ok();
+    }
+
+    /// As stock clients send reports on repair: they may be lost.
+    pub fn report(&mut self, status: &[u8]) {
+        let bytes = self.sealed(0x5502, status);
+        self.orders.send(Order::Send(Packet::unreliable_unsequenced(bytes))).ok();
+    }
+
+    /// As on a line that stalls.
+    pub fn lag(&self, time: Duration) {
+        self.orders.send(Order::Lag(time)).unwrap();
     }
 
     /// As a client whose network is gone.
@@ -113,11 +126,19 @@ fn run(to: SocketAddr, data: u32, key: &LessSafeKey, orders: &Receiver<Order>, t
     let settings = HostSettings { peer_limit: 1, channel_limit: 0x30, ..HostSettings::default() };
     let mut host = Host::new(socket, settings).unwrap();
     let peer = host.connect(to, 0x30, data).unwrap().id();
+    // A line of some milliseconds: what ENet does when it stalls, it never does on a faster one.
+    host.flush();
+    std::thread::sleep(Duration::from_millis(10));
     let mut leaving: Option<Instant> = None;
     loop {
         while let Ok(order) = orders.try_recv() {
             match order {
-                Order::Send(bytes) => host.peer_mut(peer).send(0, &Packet::reliable(bytes)).unwrap_or(()),
+                Order::Send(packet) => host.peer_mut(peer).send(0, &packet).unwrap_or(()),
+                Order::Lag(time) => {
+                    host.flush();
+                    std::thread::sleep(time);
+                    break;
+                }
                 Order::FallSilent => {
                     // Until it is dropped.
                     while !matches!(orders.recv(), Ok(Order::Leave) | Err(_)) {}

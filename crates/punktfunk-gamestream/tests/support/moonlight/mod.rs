@@ -122,16 +122,20 @@ impl Moonlight {
 
     pub fn http(&self, path: &str) -> Reply {
         let stream = TcpStream::connect(self.http).unwrap();
-        exchange(stream, path)
+        Reply::read(&exchange(stream, path))
     }
 
     /// With the client's certificate.
     pub fn https(&self, path: &str) -> Reply {
+        Reply::read(&self.https_bytes(path))
+    }
+
+    /// The same, head and body as they came.
+    pub fn https_bytes(&self, path: &str) -> Vec<u8> {
         self.try_https(path).unwrap()
     }
 
-    /// As `https`, of a host that may refuse the connection.
-    pub fn try_https(&self, path: &str) -> Result<Reply, rustls::Error> {
+    fn try_https(&self, path: &str) -> Result<Vec<u8>, rustls::Error> {
         let port = self.http("/serverinfo").get("HttpsPort").unwrap().parse().unwrap();
         let stream = TcpStream::connect((self.http.ip(), port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -150,24 +154,28 @@ impl Moonlight {
 
     /// Launches, or resumes; the RTSP address and the session's key.
     pub fn launch(&self, verb: &str, mode: &str) -> Result<(SocketAddr, [u8; 16]), Reply> {
-        let key = random::<16>();
+        self.launch_by(&random::<16>(), verb, mode)
+    }
+
+    /// The same with this key.
+    pub fn launch_by(&self, key: &[u8; 16], verb: &str, mode: &str) -> Result<(SocketAddr, [u8; 16]), Reply> {
         let path = format!(
             "/{verb}?uniqueid=0123456789ABCDEF&appid=1&mode={mode}&additionalStates=1&sops=0&rikey={}&rikeyid=-17&localAudioPlayMode=0&corever=0",
-            hex(&key)
+            hex(key)
         );
         let reply = self.https(&path);
         let done = if verb == "launch" { "gamesession" } else { "resume" };
         match reply.get(done).as_deref() {
             Some("1") if reply.status == 200 => {
                 let url = reply.get("sessionUrl0").unwrap();
-                Ok((url.strip_prefix("rtsp://").unwrap().parse().unwrap(), key))
+                Ok((url.strip_prefix("rtsp://").unwrap().parse().unwrap(), *key))
             }
             _ => Err(reply),
         }
     }
 }
 
-fn exchange(mut stream: impl Read + Write, path: &str) -> Reply {
+fn exchange(mut stream: impl Read + Write, path: &str) -> Vec<u8> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: host\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut bytes = Vec::new();
@@ -175,7 +183,7 @@ fn exchange(mut stream: impl Read + Write, path: &str) -> Reply {
         // A host that closes without TLS's goodbye has still answered.
         assert!(error.kind() == std::io::ErrorKind::UnexpectedEof && !bytes.is_empty(), "{path}: {error}");
     }
-    Reply::read(&bytes)
+    bytes
 }
 
 pub fn hex(bytes: &[u8]) -> String {

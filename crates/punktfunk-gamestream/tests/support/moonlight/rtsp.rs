@@ -1,7 +1,7 @@
 //! The client's end of RTSP: seven requests, a connection for each.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use super::PATIENCE;
 
@@ -31,7 +31,23 @@ pub struct Agreed {
 
 /// Sends one request and reads the whole reply.
 pub fn raw(rtsp: SocketAddr, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(rtsp).unwrap();
+    told(TcpStream::connect(rtsp).unwrap(), request)
+}
+
+/// The same from another address of loopback's than the client's.
+pub fn raw_from(address: Ipv4Addr, rtsp: SocketAddr, request: &[u8]) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((address, 0))).unwrap();
+        socket.connect(rtsp).await.unwrap()
+    });
+    let stream = stream.into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    told(stream, request)
+}
+
+fn told(mut stream: TcpStream, request: &[u8]) -> String {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     // A host that refuses may close before all of it is sent.
     stream.write_all(request).ok();
