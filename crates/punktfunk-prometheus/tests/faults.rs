@@ -143,6 +143,24 @@ fn a_prometheus_that_takes_nothing_out_of_order_refuses_and_is_counted() {
     assert_steps_named(prometheus.url(), &played.capture, &[late]);
 }
 
+/// What a Prometheus before 3.8 answers unless it was started with `--enable-feature=native-histograms`.
+#[test]
+fn an_older_prometheus_that_takes_no_native_histograms_says_so_and_the_recording_stays_local() {
+    let Some(_) = tools(ToolSet::Prometheus) else { return };
+    let prometheus = Prometheus::start(&PrometheusOptions::default());
+    let older = Misbehaving::start(Behaviour::status(500, "native histograms are disabled"));
+    let played = played(4);
+    let feed = Feed::start(&format!("{}/api/v1/otlp/v1/metrics", older.url()), HOST, Limits::default());
+    let exports = played.snapshots.len() as u64;
+    played.snapshots.into_iter().for_each(|snapshot| feed.give(snapshot));
+    let (settled, health) = feed.end();
+    assert!(settled && (health.exported, health.retried) == (0, 0) && health.failed >= exports, "{health:?}");
+    assert_eq!(health.last_error.as_deref(), Some("500 Internal Server Error: native histograms are disabled"));
+    let (kept, check) = take(prometheus.url(), &played.capture, |config| config.settle_timeout_ms = 300);
+    assert_eq!((check.outcome, kept.provenance.source), (BackendOutcome::Incomplete, Source::Local));
+    assert_eq!(kept.samples, played.capture.samples);
+}
+
 #[test]
 fn an_export_answered_with_400_is_counted_and_its_step_is_named() {
     let Some(_) = tools(ToolSet::Prometheus) else { return };

@@ -4,7 +4,8 @@
 mod proto;
 mod support;
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use prost::Message;
@@ -191,6 +192,33 @@ fn what_stays_open_is_the_recording_as_it_is_now() {
     assert!(renamed(&info()));
     store.delete(&capture.meta.id, None).unwrap();
     assert!(info().is_empty());
+}
+
+#[test]
+fn a_recording_that_is_deleted_while_it_is_read_is_there_whole_or_not_at_all() {
+    let capture = capture(ID);
+    let (_dir, store) = store_of(std::slice::from_ref(&capture));
+    let ask_all = || ask(&store, vec![equal("recording", ID)]);
+    let whole = bits(&ask_all());
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                store.delete(&capture.meta.id, None).unwrap();
+                store.save(&capture).unwrap();
+            }
+        });
+        let (mut seen, begun) = ([0; 2], Instant::now());
+        while seen.contains(&0) || seen[0] + seen[1] < 200 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{seen:?}");
+            let answer = ask_all();
+            // When it was and how long stands in its head, which may have been read before it went.
+            let nothing = answer.iter().all(|series| label(series, "__name__").starts_with("punktfunk_recording_"));
+            assert!(nothing || bits(&answer) == whole, "{} series of {}", answer.len(), whole.len());
+            seen[usize::from(nothing)] += 1;
+        }
+        over.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]
