@@ -15,6 +15,9 @@ pub const MAX_SHARDS: usize = 256;
 /// The vector units work on so many bytes at once; what is left over would be multiplied byte by byte.
 const LANE: usize = 32;
 
+/// Parity that is summed up at a time: it shares the first cache, 32 KiB as a rule, with a data shard.
+const NEAR_BYTES: usize = 24 << 10;
+
 /// Why a block has no parity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CauchyError {
@@ -96,10 +99,14 @@ impl CauchyEncoder {
         self.work.resize((1 + parity) * stride, 0);
         let (input, sums) = self.work.split_at_mut(stride);
         let (source, repair) = block.split_at_mut(data * shard_bytes);
-        for (i, shard) in source.chunks_exact(shard_bytes).enumerate() {
-            input[..shard_bytes].copy_from_slice(shard);
-            for (j, sum) in sums.chunks_exact_mut(stride).enumerate() {
-                (self.multiply_add)(self.inverses[(parity + i) ^ j], input, sum);
+        // So many rows of parity as stay near while all the data goes by.
+        let rows = (NEAR_BYTES / stride).max(1);
+        for (group, near) in sums.chunks_mut(rows * stride).enumerate() {
+            for (i, shard) in source.chunks_exact(shard_bytes).enumerate() {
+                input[..shard_bytes].copy_from_slice(shard);
+                for (j, sum) in (group * rows..).zip(near.chunks_exact_mut(stride)) {
+                    (self.multiply_add)(self.inverses[(parity + i) ^ j], input, sum);
+                }
             }
         }
         for (shard, sum) in repair.chunks_exact_mut(shard_bytes).zip(sums.chunks_exact(stride)) {
