@@ -5,6 +5,8 @@
 
 CARGO ?= cargo
 HOST := target/release/punktfunk-host
+# How long `make soak` keeps the console's live page open; 300 is the shorter of the two figures that are kept.
+SOAK_PAGE_SECONDS ?= 3600
 VENV := .cache/venv/bin
 WORKSPACE := --workspace --release --locked
 
@@ -26,8 +28,10 @@ test-cluster: setup-test ## The tests against a Thanos cluster of three receiver
 	$(CARGO) build $(WORKSPACE) --bins
 	$(CARGO) test $(WORKSPACE) -- --ignored cluster
 
-soak: setup-test ## Ten minutes of eight sessions beside a faulty backend, half an hour of GameStream; `make test` takes two and a third.
+soak: setup-test console ## Ten minutes of eight sessions beside a faulty backend, half an hour of GameStream, an hour of the live page.
 	SOAK_SECONDS=600 GAMESTREAM_SOAK_SECONDS=1800 $(CARGO) test $(WORKSPACE) --test soak -- --nocapture
+	$(CARGO) build $(WORKSPACE) --bins
+	SOAK_PAGE_SECONDS=$(SOAK_PAGE_SECONDS) npm run --prefix web --silent browser -- live
 
 bundle: setup-test ## The bundle without containers: deploy/ and dashboards/ with real servers, a stream, an alert, every query.
 	$(CARGO) build $(WORKSPACE) --bins

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 import type { Schemas } from '../src/api/client';
 import { Host } from './host';
+import { several } from './several';
 
 test.describe.configure({ mode: 'default' });
 
@@ -63,7 +64,6 @@ test.beforeAll(async () => {
       }
     }
   });
-  write('08-long', (c) => several(c, 3, 10_800 / c.samples.length));
   write('09-hostile', (c) => {
     c.meta.label = HOSTILE;
     c.meta.note = `${RTL}\n${'W'.repeat(10_000)}`;
@@ -96,38 +96,6 @@ function write(name: string, change: (capture: Schemas['Capture']) => unknown): 
 
 function rename(sample: Schemas['StatsSample'], from: string, to: string): void {
   for (const stage of sample.stages) if (stage.name === from) stage.name = to;
-}
-
-/** Without its distribution. */
-function bare(stage: Schemas['StageStats']): Schemas['StageStats'] {
-  const copy = { ...stage };
-  delete copy.hist;
-  return copy;
-}
-
-/** Sessions side by side, the samples repeated to as many as are asked for. */
-function several(c: Schemas['Capture'], sessions: number, times: number): void {
-  const [session] = c.meta.sessions;
-  const [summary] = c.summary.sessions;
-  if (session === undefined || summary === undefined) throw new Error('no session');
-  const ids = Array.from({ length: sessions }, (_, at) => `s${String(at + 1)}`);
-  const length = c.meta.duration_ms;
-  c.samples = Array.from({ length: Math.ceil(times) }, (_, round) =>
-    c.samples.flatMap((sample) =>
-      ids.map((session_id) => {
-        const host = sample.host && bare(sample.host);
-        const t_ms = sample.t_ms + round * length;
-        return times === 1
-          ? { ...sample, session_id }
-          : ({ ...sample, session_id, t_ms, host } as Schemas['StatsSample']);
-      }),
-    ),
-  ).flat();
-  if (times > 1) for (const one of c.samples) one.stages = one.stages.map(bare);
-  c.meta.duration_ms = length * Math.ceil(times);
-  c.meta.sessions = ids.map((id) => ({ ...session, id }));
-  c.summary.sessions = ids.map((session_id) => ({ ...summary, session_id }));
-  c.meta.kind = 'mixed';
 }
 
 async function signIn(page: Page, path: string): Promise<void> {
@@ -171,43 +139,6 @@ test('each shape is shown, and what cannot be read says why', async ({ page }) =
   await page.goto(`${host.url}/recordings/no-such`);
   await expect(page.getByRole('alert')).toContainText('not there any more');
   expect(faults).toEqual([]);
-});
-
-test('three hours of three sessions open in a second, and cursor and zoom keep up', async ({
-  page,
-}) => {
-  await signIn(page, '/recordings');
-  await expect(page.getByRole('table', { name: 'Recordings' })).toBeVisible();
-  const begun = Date.now();
-  await page.getByRole('searchbox').fill('08-long');
-  await page.getByRole('link', { name: '08-long' }).click();
-  const graph = page.getByRole('group', { name: /Where the time of a frame goes/ });
-  await expect(graph.locator('canvas')).toBeVisible();
-  const opened = Date.now() - begun;
-  await graph.scrollIntoViewIfNeeded();
-  const box = await graph.boundingBox();
-  if (box === null) throw new Error('no graph');
-  await page.evaluate(() => {
-    const times: number[] = [];
-    const tick = (now: number) => {
-      times.push(now);
-      requestAnimationFrame(tick);
-    };
-    requestAnimationFrame(tick);
-    Object.assign(window, { times });
-  });
-  await page.mouse.move(box.x + 80, box.y + 100);
-  await page.mouse.move(box.x + box.width - 40, box.y + 100, { steps: 120 });
-  const rate = await page.evaluate(() => {
-    const { times } = window as unknown as { times: number[] };
-    return (1000 * (times.length - 1)) / ((times.at(-1) ?? 1) - (times[0] ?? 0));
-  });
-  console.log(
-    `10,800 samples of three sessions: open ${String(opened)} ms, cursor ${rate.toFixed(0)} fps`,
-  );
-  // Half of what is aimed for: the machine of a test does other things, too.
-  expect(opened).toBeLessThan(4000);
-  expect(rate).toBeGreaterThan(25);
 });
 
 test('names that mean harm do none', async ({ page }) => {
