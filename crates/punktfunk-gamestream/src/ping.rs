@@ -83,6 +83,12 @@ impl Drop for Pings {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let payload = b"0123456789abcdef";
+    assert_eq!(is_ping(bytes, payload), bytes.len() == PING_BYTES && bytes.starts_with(payload));
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,6 +1,8 @@
 //! One session while it plays: control messages over ENet, and the stream that they steer. Runs on a thread of its own,
 //! which owns the stream: when the thread ends, nothing of the session is left.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod round_trips;
 mod seal;
 mod socket;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusty_enet::consts::{PEER_PACKET_THROTTLE_INTERVAL, PEER_PACKET_THROTTLE_SCALE};
-use rusty_enet::{EventNoRef, Host, HostSettings, Packet, PeerID};
+use rusty_enet::{EventNoRef, Host, HostSettings, Packet, PeerID, Socket};
 
 use crate::ping::{PAYLOAD_BYTES, Pings};
 use crate::stream::{Stream, StreamConfig, StreamHost};
@@ -115,6 +117,16 @@ impl Play {
     }
 }
 
+/// ENet within this path's limits.
+fn enet_host<S: Socket>(socket: S, settings: HostSettings) -> io::Result<Host<S>> {
+    let settings = HostSettings { peer_limit: PEERS, channel_limit: CHANNELS, ..settings };
+    let mut enet = Host::new(socket, settings).map_err(|error| io::Error::other(error.to_string()))?;
+    for set in [enet.set_maximum_packet_size(MAX_BYTES), enet.set_maximum_waiting_data(16 * MAX_BYTES)] {
+        set.map_err(io::Error::other)?;
+    }
+    Ok(enet)
+}
+
 struct Playing {
     play: Play,
     enet: Host<ClientSocket>,
@@ -132,11 +144,7 @@ struct Playing {
 impl Playing {
     fn new(play: Play) -> io::Result<Self> {
         let socket = ClientSocket::new(play.control.try_clone()?, play.client);
-        let settings = HostSettings { peer_limit: PEERS, channel_limit: CHANNELS, ..HostSettings::default() };
-        let mut enet = Host::new(socket, settings).map_err(io::Error::other)?;
-        for set in [enet.set_maximum_packet_size(MAX_BYTES), enet.set_maximum_waiting_data(16 * MAX_BYTES)] {
-            set.map_err(io::Error::other)?;
-        }
+        let enet = enet_host(socket, HostSettings::default())?;
         let pings = Pings::listen(play.video.try_clone()?, play.client, play.ping_payload)?;
         let (seal, now) = (Seal::new(&play.key), Instant::now());
         Ok(Self {

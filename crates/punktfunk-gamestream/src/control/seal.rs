@@ -107,20 +107,40 @@ fn nonce(number: u32, sender: Sender) -> Nonce {
     Nonce::assume_unique_for_key(nonce)
 }
 
+/// As a client whose key is sevens seals; `None` if it is too long for the protocol.
+#[cfg(any(test, feature = "fuzzing"))]
+fn sealed_by_client(number: u32, plain: &[u8]) -> Option<Vec<u8>> {
+    let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &[7; 16]).ok()?);
+    let mut sealed = plain.to_vec();
+    let tag = key.seal_in_place_separate_tag(nonce(number, Sender::Client), Aad::empty(), &mut sealed).ok()?;
+    let length = u16::try_from(20 + sealed.len()).ok()?.to_le_bytes();
+    Some([&SEALED[..], &length, &number.to_le_bytes(), tag.as_ref(), &sealed].concat())
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let mut seal = Seal::new(&[7; 16]);
+    assert!(seal.open(bytes).is_err(), "nobody without the key says anything");
+    // A client that has it may say what it likes.
+    if let Some(sealed) = sealed_by_client(1, bytes)
+        && let Ok(message) = seal.open(&sealed)
+    {
+        assert!(message.payload.len() + 4 <= bytes.len());
+        assert_eq!(seal.open(&sealed), Err(OpenError::Replayed));
+        if let Ok(status) = crate::video::FecStatus::parse(&message.payload) {
+            status.repair();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    /// As a client seals.
     fn from_client(number: u32, plain: &[u8]) -> Vec<u8> {
-        let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &[7; 16]).unwrap());
-        let mut sealed = plain.to_vec();
-        let nonce = nonce(number, Sender::Client);
-        let tag = key.seal_in_place_separate_tag(nonce, Aad::empty(), &mut sealed).unwrap();
-        let length = u16::try_from(20 + sealed.len()).unwrap().to_le_bytes();
-        [&SEALED[..], &length, &number.to_le_bytes(), tag.as_ref(), &sealed].concat()
+        sealed_by_client(number, plain).unwrap()
     }
 
     #[test]

@@ -27,6 +27,8 @@ use query::Query;
 use routes::{Answer, Asked};
 
 pub(crate) use query::LaunchRequest;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use query::fuzz as fuzz_query;
 pub(crate) use routes::Desk;
 pub(crate) use tls::server as tls_config;
 

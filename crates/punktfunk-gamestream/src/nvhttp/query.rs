@@ -64,6 +64,17 @@ impl<'a> Query<'a> {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let query = Query::new(Some(text));
+    let longest = text.len() / 2;
+    assert!(query.bytes("salt").map_or(0, |salt| salt.len()) <= longest);
+    if let Ok(launch) = query.launch() {
+        assert_eq!(query.array("rikey"), Ok(launch.key));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -123,6 +123,31 @@ impl Exchange {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    // Keys take long to make.
+    static HOST: std::sync::OnceLock<Option<HostIdentity>> = std::sync::OnceLock::new();
+    let host = HOST.get_or_init(|| {
+        let directory = std::env::temp_dir().join(format!("punktfunk-fuzz-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).ok()?;
+        let host = HostIdentity::load_or_create(&directory).ok();
+        std::fs::remove_dir_all(&directory).ok();
+        host
+    });
+    let (Some(host), Ok(pin)) = (host, "1234".parse::<Pin>()) else { return };
+    let mut exchange = Exchange::new(&[5; BLOCK], &pin, host.certificate().clone());
+    let mut rest = bytes;
+    let mut take = |length: usize| {
+        let (head, tail) = rest.split_at(length.min(rest.len()));
+        rest = tail;
+        head
+    };
+    let answered = exchange.challenge(host, take(BLOCK)).is_ok() && exchange.response(host, take(HASH)).is_ok();
+    let told = exchange.secret(take(usize::MAX));
+    assert!(told.is_err(), "nobody without the PIN is let in");
+    assert!(answered || matches!(told, Err(PhaseError::OutOfTurn)));
+}
+
 fn sha256(parts: &[&[u8]]) -> [u8; HASH] {
     let mut context = Context::new(&SHA256);
     parts.iter().for_each(|part| context.update(part));

@@ -5,6 +5,9 @@
 
 mod exchange;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use exchange::fuzz;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

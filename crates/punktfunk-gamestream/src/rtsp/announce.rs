@@ -74,6 +74,16 @@ impl Announced {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(announced) = Announced::parse(text)
+    {
+        assert!(grant::is_possible(announced.width, announced.height, announced.fps));
+        assert!(PacketSize::new(announced.packet_size).is_ok());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -117,6 +117,19 @@ impl Response {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let whole = Request::parse(bytes);
+    let half = Request::parse(&bytes[..bytes.len() / 2]);
+    // What is a request already stays one when more comes.
+    if let Ok(Some(half)) = half {
+        assert_eq!(whole, Ok(Some(half)));
+    }
+    if let Ok(Some(request)) = whole {
+        assert!(request.body.len() <= MAX_BODY_BYTES && request.body.len() < bytes.len());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -5,6 +5,11 @@
 mod announce;
 mod message;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use announce::fuzz as fuzz_announce;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use message::fuzz as fuzz_message;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
