@@ -8,57 +8,28 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: [Target; 8] = [
-    ("gs_query", query),
+    // The query of an HTTP request.
+    ("gs_query", crate::nvhttp::fuzz_query),
     ("gs_certificate", certificate),
-    ("gs_pairing", pairing),
-    ("gs_rtsp", rtsp),
-    ("gs_announce", announce),
-    ("gs_enet", enet),
-    ("gs_control", control),
-    ("gs_ping", ping),
+    // The phases of pairing by somebody who does not know the PIN.
+    ("gs_pairing", crate::pairing::fuzz),
+    // An RTSP request, whole and in part.
+    ("gs_rtsp", crate::rtsp::fuzz_message),
+    // The body of ANNOUNCE.
+    ("gs_announce", crate::rtsp::fuzz_announce),
+    // ENet datagrams of the launched client's address: LE16 length, a step of time, bytes.
+    ("gs_enet", crate::control::fuzz::datagrams),
+    // A control message, unsealed and as the client would seal it.
+    ("gs_control", crate::control::fuzz::message),
+    ("gs_ping", crate::ping::fuzz),
 ];
 
-/// The query of an HTTP request.
-pub fn query(bytes: &[u8]) {
-    crate::nvhttp::fuzz_query(bytes);
-}
-
 /// A client's certificate, as DER and as PEM, and a signature by its key.
-pub fn certificate(bytes: &[u8]) {
+fn certificate(bytes: &[u8]) {
     let der = Certificate::from_der(bytes.to_vec().into());
     for certificate in [der, Certificate::from_pem(bytes)].into_iter().flatten() {
         assert!(!certificate.verifies(b"never signed", bytes));
     }
-}
-
-/// The phases of pairing by somebody who does not know the PIN.
-pub fn pairing(bytes: &[u8]) {
-    crate::pairing::fuzz(bytes);
-}
-
-/// An RTSP request, whole and in part.
-pub fn rtsp(bytes: &[u8]) {
-    crate::rtsp::fuzz_message(bytes);
-}
-
-/// The body of ANNOUNCE.
-pub fn announce(bytes: &[u8]) {
-    crate::rtsp::fuzz_announce(bytes);
-}
-
-/// ENet datagrams of the launched client's address: LE16 length, a step of time, bytes.
-pub fn enet(bytes: &[u8]) {
-    crate::control::fuzz::datagrams(bytes);
-}
-
-/// A control message, unsealed and as the client would seal it.
-pub fn control(bytes: &[u8]) {
-    crate::control::fuzz::message(bytes);
-}
-
-/// A ping.
-pub fn ping(bytes: &[u8]) {
-    crate::ping::fuzz(bytes);
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusty_enet::{EventNoRef, HostSettings, MTU_MAX, PacketReceived, Socket, SocketOptions};
 
+use super::round_trips::RoundTrips;
 pub(crate) use super::seal::fuzz as message;
 use super::{PEERS, enet_host};
 
@@ -17,8 +18,19 @@ const MOST: usize = 64;
 /// Where all of them come from.
 const CLIENT: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 47_999));
 
-/// Gives the datagram that is put there, once.
-struct Given(Rc<Cell<Option<Vec<u8>>>>);
+/// Gives the datagram that is put there, once. Round trips are timed as on the real socket.
+struct Given {
+    next: Rc<Cell<Option<Vec<u8>>>>,
+    round_trips: RoundTrips,
+    start: Instant,
+    now: Rc<Cell<Duration>>,
+}
+
+impl Given {
+    fn now(&self) -> Instant {
+        self.start + self.now.get()
+    }
+}
 
 impl Socket for Given {
     type Address = SocketAddr;
@@ -29,12 +41,15 @@ impl Socket for Given {
     }
 
     fn send(&mut self, _address: SocketAddr, bytes: &[u8]) -> Result<usize, Infallible> {
+        self.round_trips.sent(bytes, self.now());
         Ok(bytes.len())
     }
 
     fn receive(&mut self, buffer: &mut [u8; MTU_MAX]) -> Result<Option<(SocketAddr, PacketReceived)>, Infallible> {
-        Ok(self.0.take().map(|datagram| {
+        Ok(self.next.take().map(|datagram| {
             let bytes = datagram.len().min(MTU_MAX);
+            self.round_trips.received(&datagram[..bytes], self.now());
+            assert!(self.round_trips.newest().is_none_or(|newest| newest <= self.now.get()));
             buffer[..bytes].copy_from_slice(&datagram[..bytes]);
             (CLIENT, PacketReceived::Complete(bytes))
         }))
@@ -45,8 +60,10 @@ impl Socket for Given {
 pub(crate) fn datagrams(mut bytes: &[u8]) {
     let (next, now) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(Duration::from_secs(1))));
     let clock = Rc::clone(&now);
+    let (start, round_trips) = (Instant::now(), RoundTrips::default());
+    let socket = Given { next: Rc::clone(&next), round_trips, start, now: Rc::clone(&now) };
     let settings = HostSettings { time: Box::new(move || clock.get()), seed: Some(7), ..HostSettings::default() };
-    let Ok(mut enet) = enet_host(Given(Rc::clone(&next)), settings) else { return };
+    let Ok(mut enet) = enet_host(socket, settings) else { return };
     let mut connected = 0;
     for _ in 0..MOST {
         let Some((&[low, high, step], rest)) = bytes.split_first_chunk::<3>() else { break };
