@@ -157,7 +157,7 @@ impl Grid {
 
     /// Makes of what was reached at each step what the step added: the difference to the step before, or everything where
     /// there was none.
-    pub(crate) fn into_steps(mut self) -> Self {
+    pub(crate) fn make_steps(&mut self) {
         for row in self.values.values_mut() {
             for index in (1..row.len()).rev() {
                 if !row[index - 1].is_nan() {
@@ -165,7 +165,6 @@ impl Grid {
                 }
             }
         }
-        self
     }
 
     /// Adds to one value.
@@ -305,10 +304,15 @@ mod tests {
         let reached =
             [("encode", 10_000, 5.0), ("encode", 11_000, 7.0), ("encode", 12_000, 7.0), ("send", 12_000, 3.0)];
         let added = [("encode", 10_000, 5.0), ("encode", 11_000, 2.0), ("encode", 12_000, 0.0), ("send", 12_000, 3.0)];
-        assert_eq!(grid(&added).differences(&grid(&reached).into_steps()), (4, vec![]));
+        let steps = |values: &[(&str, u64, f64)]| {
+            let mut grid = grid(values);
+            grid.make_steps();
+            grid
+        };
+        assert_eq!(grid(&added).differences(&steps(&reached)), (4, vec![]));
         // What is missing in between is no 0.
-        let gap = grid(&[("encode", 10_000, 5.0), ("encode", 12_000, 7.0)]).into_steps();
-        assert_eq!(grid(&[("encode", 10_000, 5.0), ("encode", 12_000, 7.0)]).differences(&gap), (2, vec![]));
+        let gap = [("encode", 10_000, 5.0), ("encode", 12_000, 7.0)];
+        assert_eq!(grid(&gap).differences(&steps(&gap)), (2, vec![]));
     }
 
     #[test]

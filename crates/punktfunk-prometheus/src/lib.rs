@@ -11,6 +11,7 @@
 //! Any backend with Prometheus' query API and native histograms will do.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
+mod answers;
 mod client;
 mod compare;
 mod config;

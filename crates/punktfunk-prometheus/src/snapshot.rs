@@ -8,10 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use punktfunk_recordings::{BackendCheck, BackendOutcome, Capture, Difference, SnapshotState, Source, StatsSample};
-use punktfunk_stats::catalogue::{self, attribute};
+use punktfunk_stats::catalogue::attribute;
 
-use crate::client::{Answer, Client, QueryError, Series};
-use crate::compare::{Figure, Grid, Steps, distributions, session_of};
+use crate::answers::{Answers, FIELDS, Part};
+use crate::client::{Answer, Client, QueryError};
+use crate::compare::{Figure, Grid, Steps};
 use crate::query::{Of, QUANTILES, Window, label};
 
 /// Values that one query may return, so that answers stay within what is read and backends within their sample limits.
@@ -31,39 +32,6 @@ const ATTEMPTS: u32 = 3;
 
 /// First and longest pause between two looks.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
-
-/// What the histograms hold faithfully, µs: outside of it the recorder clamps, and a percentile stays the collector's.
-const FAITHFUL_US: std::ops::RangeInclusive<f64> = 1.0..=1e6;
-
-/// How far a quantile may lie from the exact one: a bucket of scale 6 is 1.09 % wide.
-const QUANTILE_TOLERANCE: f64 = 0.011;
-
-/// How far a rate may lie from the collector's, relative or absolute: both are rounded to three decimals.
-const RATE_TOLERANCE: f64 = 0.002;
-
-/// Fields whose figures come from the backend.
-const FIELDS: [&str; 20] = [
-    "stages.count",
-    "stages.p50_us",
-    "stages.p95_us",
-    "stages.p99_us",
-    "host",
-    "interval",
-    "frames",
-    "late",
-    "late_by_stage",
-    "stutters",
-    "fps",
-    "repeat_fps",
-    "mbps",
-    "fec_mbps",
-    "overhead_mbps",
-    "bitrate_kbps",
-    "frames_dropped",
-    "dropped_by_reason",
-    "packets_sent",
-    "rtt_us",
-];
 
 /// How far a snapshot is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,55 +127,6 @@ enum Stop {
 impl From<QueryError> for Stop {
     fn from(error: QueryError) -> Self {
         Self::Kept(BackendOutcome::Unavailable, error.to_string())
-    }
-}
-
-/// What a range query is for.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    Counts,
-    /// One of [`QUANTILES`].
-    Quantile(usize, Of),
-    AllQuantiles(Of),
-    Counters,
-    Gauges,
-}
-
-impl Part {
-    /// Whether it is asked at the first steps of sessions only.
-    fn of_first_steps(self) -> bool {
-        matches!(self, Self::Quantile(_, Of::FirstStep) | Self::AllQuantiles(Of::FirstStep))
-    }
-}
-
-/// Everything that the backend answered.
-struct Answers {
-    /// What was reached at each step; what each step added, once all has been answered.
-    counts: Grid,
-    quantiles: [Grid; QUANTILES.len()],
-    gauges: Grid,
-    /// The first step of each session, ms since 1970.
-    first_steps: BTreeMap<String, u64>,
-}
-
-impl Answers {
-    fn take(&mut self, part: Part, answer: &Answer) {
-        // A session's first step is asked for apart.
-        let first_steps = &self.first_steps;
-        let belongs =
-            |series: &Series, at: u64| (first_steps.get(session_of(series)) == Some(&at)) == part.of_first_steps();
-        match part {
-            Part::Counts => self.counts.take_distributions(answer, |_, _| true),
-            Part::Quantile(i, _) => self.quantiles[i].take_distributions(answer, belongs),
-            Part::AllQuantiles(_) => {
-                for (grid, q) in self.quantiles.iter_mut().zip(QUANTILES) {
-                    let q = q.to_string();
-                    grid.take_distributions(answer, |series, at| series.label("q") == q && belongs(series, at));
-                }
-            }
-            Part::Counters => self.counts.take_named(answer),
-            Part::Gauges => self.gauges.take_named(answer),
-        }
     }
 }
 
@@ -315,7 +234,7 @@ impl<'a> Attempt<'a> {
         self.check.queries = parts.iter().map(|(_, query)| query.clone()).collect();
         let answers = self.ask(&parts)?;
         let local = Grid::of_samples(self.steps, &self.local.samples);
-        let (compared, mut differences) = local.differences(&answers.counts);
+        let (compared, mut differences) = local.differences(answers.counts());
         self.check.compared = compared;
         let mut samples = self.local.samples.clone();
         let mut places: BTreeMap<(String, u64), u32> = BTreeMap::new();
@@ -326,7 +245,7 @@ impl<'a> Attempt<'a> {
             for sample in &mut samples {
                 // Two windows of one session in one step cannot be told apart there.
                 if places.get(&(sample.session_id.clone(), sample.step_unix_ms)) == Some(&1) {
-                    differences.extend(apply(sample, &answers));
+                    differences.extend(answers.put_into(sample));
                 }
             }
         }
@@ -381,23 +300,21 @@ impl<'a> Attempt<'a> {
 
     /// The range queries, with the cheaper form of the quantiles where the server has it.
     fn parts(&self) -> Result<Vec<(Part, String)>, Stop> {
-        let all = |of| (Part::AllQuantiles(of), self.window.quantiles(of));
+        let tried =
+            self.retried(&self.window.quantiles(Of::Step), |query| self.client.instant(query, self.steps.to_ms));
+        let experimental = match tried {
+            Ok(_) => true,
+            Err(QueryError::Status { status: 400, .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
         let mut parts = vec![(Part::Counts, self.window.counts())];
-        let tried = self.retried(&all(Of::Step).1, |query| self.client.instant(query, self.steps.to_ms));
         for of in [Of::Step, Of::FirstStep] {
-            match &tried {
-                Ok(_) => parts.push(all(of)),
-                Err(QueryError::Status { status: 400, .. }) => {
-                    let one = |(i, q)| (Part::Quantile(i, of), self.window.quantile(q, of));
-                    parts.extend(QUANTILES.into_iter().enumerate().map(one));
-                }
-                Err(_) => {}
+            if experimental {
+                parts.push((Part::AllQuantiles(of), self.window.quantiles(of)));
+            } else {
+                let one = |(i, q)| (Part::Quantile(i, of), self.window.quantile(q, of));
+                parts.extend(QUANTILES.into_iter().enumerate().map(one));
             }
-        }
-        if let Err(error) = tried
-            && !matches!(error, QueryError::Status { status: 400, .. })
-        {
-            return Err(error.into());
         }
         parts.push((Part::Counters, self.window.counters()));
         parts.push((Part::Gauges, self.window.gauges()));
@@ -410,16 +327,11 @@ impl<'a> Attempt<'a> {
         let series: usize =
             self.local.meta.sessions.iter().map(|session| (session.stages.len() + 4) * QUANTILES.len()).sum();
         let chunk = (MAX_VALUES / series.max(1)).clamp(60, MAX_STEPS) as u64 * self.steps.step_ms;
-        let mut first_steps: BTreeMap<String, u64> = BTreeMap::new();
-        for sample in &self.local.samples {
-            let first = first_steps.entry(sample.session_id.clone()).or_insert(sample.step_unix_ms);
-            *first = sample.step_unix_ms.min(*first);
-        }
+        let answers = Answers::new(self.steps, &self.local.samples);
         let mut open = VecDeque::new();
         for (part, query) in parts {
             if part.of_first_steps() {
-                let steps: BTreeSet<u64> = first_steps.values().copied().collect();
-                open.extend(steps.into_iter().map(|step| (*part, query.as_str(), step, step)));
+                open.extend(answers.first_steps().into_iter().map(|step| (*part, query.as_str(), step, step)));
                 continue;
             }
             let mut from = self.steps.from_ms;
@@ -431,8 +343,6 @@ impl<'a> Attempt<'a> {
         }
         let total = open.len();
         let open = Mutex::new(open);
-        let grid = || Grid::new(self.steps);
-        let answers = Answers { counts: grid(), quantiles: [grid(), grid(), grid()], gauges: grid(), first_steps };
         // Answers, how many they are, and why it ended early.
         let shared = Mutex::new((answers, 0, None::<Stop>, BTreeSet::new()));
         let span = tracing::Span::current();
@@ -464,7 +374,7 @@ impl<'a> Attempt<'a> {
         });
         let (mut answers, _, stop, warnings) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.warn(warnings);
-        answers.counts = answers.counts.into_steps();
+        answers.finish();
         stop.map_or(Ok(answers), Err)
     }
 
@@ -501,78 +411,12 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Puts the backend's figures into a sample. Returns the quantiles that lie further off than a bucket is wide.
-fn apply(sample: &mut StatsSample, answers: &Answers) -> Vec<Difference> {
-    let session = sample.session_id.clone();
-    let at = sample.step_unix_ms;
-    let mut differences = Vec::new();
-    let figures: Vec<Figure> = distributions(sample).map(|(figure, _)| figure).collect();
-    let stats = sample.stages.iter_mut().chain(&mut sample.host).chain(&mut sample.interval);
-    for (figure, stats) in figures.into_iter().zip(stats) {
-        let shown = [&mut stats.p50_us, &mut stats.p95_us, &mut stats.p99_us];
-        for ((grid, q), local) in answers.quantiles.iter().zip(QUANTILES).zip(shown) {
-            if !FAITHFUL_US.contains(local) {
-                continue;
-            }
-            let backend = grid.get(&session, figure.clone(), at).map(|seconds| round3(seconds * 1e6));
-            match backend {
-                Some(us) if (us / *local - 1.0).abs() <= QUANTILE_TOLERANCE => *local = us,
-                _ => differences.push(Difference {
-                    step_unix_ms: Some(at),
-                    session_id: session.clone(),
-                    series: format!("{figure}, quantile {q:.2}, µs"),
-                    local: *local,
-                    backend,
-                }),
-            }
-        }
-    }
-    let seconds = sample.window_ms / 1e3;
-    if seconds > 0.0 {
-        let rates = [
-            (&mut sample.fps, &catalogue::FRAME_SENT, "new", 1.0),
-            (&mut sample.repeat_fps, &catalogue::FRAME_SENT, "repeat", 1.0),
-            (&mut sample.mbps, &catalogue::NETWORK_IO, "media", 8e-6),
-            (&mut sample.fec_mbps, &catalogue::NETWORK_IO, "fec", 8e-6),
-            (&mut sample.overhead_mbps, &catalogue::NETWORK_IO, "overhead", 8e-6),
-        ];
-        for (shown, metric, key, factor) in rates {
-            let figure = Figure::counter(metric, key);
-            let backend =
-                answers.counts.get(&session, figure.clone(), at).map(|count| round3(count * factor / seconds));
-            match backend {
-                Some(rate) if (rate - *shown).abs() <= RATE_TOLERANCE * shown.max(1.0) => *shown = rate,
-                None if *shown == 0.0 => {}
-                _ => differences.push(Difference {
-                    step_unix_ms: Some(at),
-                    session_id: session.clone(),
-                    series: format!("{figure}, a second"),
-                    local: *shown,
-                    backend,
-                }),
-            }
-        }
-    }
-    let gauge = |metric: &catalogue::Metric| answers.gauges.get(&session, Figure::Gauge(metric.name), at);
-    if let Some(rate) = gauge(&catalogue::ENCODER_TARGET_RATE) {
-        sample.bitrate_kbps = Some(round3(rate * 8.0 / 1e3));
-    }
-    if let Some(rtt) = gauge(&catalogue::SESSION_RTT) {
-        sample.rtt_us = Some(round3(rtt * 1e6));
-    }
-    differences
-}
-
 fn describe(difference: &Difference) -> String {
     let backend = difference.backend.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
     format!(
         "{} of session {}: {} measured, {backend} in the backend",
         difference.series, difference.session_id, difference.local
     )
-}
-
-fn round3(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
 }
 
 fn millis(duration: Duration) -> u64 {
