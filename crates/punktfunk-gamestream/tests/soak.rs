@@ -11,7 +11,7 @@ use punktfunk_gamestream::SessionLimits;
 use support::gamehost::GameHost;
 use support::moonlight::rtsp::WISH;
 use support::viewer::Viewer;
-use testkit::{CountingAllocator, live_bytes};
+use testkit::{CountingAllocator, live_bytes, memory_kb};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -28,13 +28,6 @@ const DRIFT: Duration = Duration::from_millis(50);
 
 /// Frames whose middle one stands for a moment.
 const FRAMES: usize = 31;
-
-/// Resident memory of this process, kB.
-fn resident_kb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
 
 /// How far the wall's clock is ahead of RTP's, counted from the first frame, in seconds: the middle one of some frames.
 struct Ahead {
@@ -75,7 +68,7 @@ fn over_a_long_session_memory_stays_and_the_clock_does_not_drift() {
     // The first third shows what a session needs, the rest that it needs no more.
     let (mut early, mut late) = ((0, 0), (0, 0));
     while ahead.start.elapsed() < length {
-        let seen = (live_bytes(), resident_kb());
+        let seen = (live_bytes(), memory_kb("VmRSS"));
         let most = if ahead.start.elapsed() < length / 3 { &mut early } else { &mut late };
         *most = (most.0.max(seen.0), most.1.max(seen.1));
         ahead.of(&mut viewer);

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use punktfunk_otlp::{Exporter, Health, Identity, OtlpConfig};
 use punktfunk_stats::{Anchor, ArmOptions, CaptureEvent, CaptureReport, Recorder, RecorderConfig, SnapshotSender};
-use testkit::{Behaviour, CountingAllocator, Misbehaving, Prometheus, PrometheusOptions, ToolSet, live_bytes, tools};
+use testkit::{
+    Behaviour, CountingAllocator, Misbehaving, Prometheus, PrometheusOptions, ToolSet, live_bytes, memory_kb, tools,
+};
 
 use load::{Load, Stamps};
 
@@ -46,13 +48,6 @@ impl Phase {
             _ => Self::Back,
         }
     }
-}
-
-/// Resident memory of this process, kB.
-fn resident_kb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 fn enter(phase: Phase, server: &Misbehaving, prometheus: &Prometheus) {
@@ -98,7 +93,7 @@ fn course(
         let health = exporter.health();
         assert!(health.backlog_bytes <= BACKLOG_BYTES as u64, "{health:?}");
         let (heap, resident_kb) = seen.get(&phase).map_or((0, 0), |before| (before.heap, before.resident_kb));
-        let seen_now = Seen { heap: heap.max(live_bytes()), resident_kb: resident_kb.max(self::resident_kb()), health };
+        let seen_now = Seen { heap: heap.max(live_bytes()), resident_kb: resident_kb.max(memory_kb("VmRSS")), health };
         seen.insert(phase, seen_now);
     }
     seen

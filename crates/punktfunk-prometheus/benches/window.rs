@@ -10,15 +10,13 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use punktfunk_prometheus::{Client, PrometheusConfig, snapshot};
-use testkit::{Prometheus, PrometheusOptions, ToolSet, tools};
+use testkit::{Prometheus, PrometheusOptions, ToolSet, memory_kb, tools};
 
 use self::support::{Player, Times, export, play_with, scattered, steady};
 
 /// Peak resident memory of this process, MB.
 fn peak_mb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    memory_kb("VmHWM") / 1024
 }
 
 /// Lets the peak start anew from here.
