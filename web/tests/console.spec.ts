@@ -1,5 +1,5 @@
 // The console as an operator uses it: a real host, a real stream, real files.
-import { expect, test, type Page } from '@playwright/test';
+import { expect, test } from '@playwright/test';
 import { readFileSync } from 'node:fs';
 
 import { Host, until } from './host';
@@ -12,12 +12,6 @@ test.beforeAll(async () => {
   await host.pair('Deck');
 });
 test.afterAll(() => host.end());
-
-async function signIn(page: Page, path = ''): Promise<void> {
-  await page.goto(await host.link());
-  await expect(page.getByRole('region', { name: 'Capture' })).toBeVisible();
-  if (path !== '') await page.goto(host.url + path);
-}
 
 test('a link lets in once, its token leaves the address, and nothing breaks the policy', async ({
   page,
@@ -64,7 +58,7 @@ test('a link lets in once, its token leaves the address, and nothing breaks the 
 });
 
 test('an operator arms, watches, marks, stops, and reads the verdict', async ({ page }) => {
-  await signIn(page);
+  await host.signIn(page);
   const client = await host.stream('Deck');
   await page.getByLabel('Label').fill('before');
   await page.getByRole('button', { name: 'Start' }).click();
@@ -94,7 +88,7 @@ test('an operator arms, watches, marks, stops, and reads the verdict', async ({ 
 test('a graph is zoomed by dragging, the range has its own summary, and the address restores it', async ({
   page,
 }) => {
-  await signIn(page, '/recordings');
+  await host.signIn(page, '/recordings');
   await page.getByRole('link', { name: 'before' }).click();
   const graph = page.getByRole('group', { name: /Where the time of a frame goes/ });
   await graph.scrollIntoViewIfNeeded();
@@ -136,7 +130,7 @@ test('a graph is zoomed by dragging, the range has its own summary, and the addr
 });
 
 test('the page follows what ctl does, within a second', async ({ page }) => {
-  await signIn(page);
+  await host.signIn(page);
   await host.ctl('start', '--label', 'by ctl');
   const card = page.getByRole('region', { name: 'Capture' });
   await expect(card.getByText(/^Recording/)).toBeVisible({ timeout: 1000 });
@@ -153,7 +147,7 @@ test('the page follows what ctl does, within a second', async ({ page }) => {
 test('recordings are found, renamed, compared, taken along, taken in and deleted', async ({
   page,
 }) => {
-  await signIn(page, '/recordings');
+  await host.signIn(page, '/recordings');
   const table = page.getByRole('table', { name: 'Recordings' });
   await expect(table.getByRole('row')).toHaveCount(3);
   await page.getByRole('searchbox').fill('ctl');
@@ -219,7 +213,7 @@ test('recordings are found, renamed, compared, taken along, taken in and deleted
 });
 
 test('a baseline is pinned, and later recordings are held against it', async ({ page }) => {
-  await signIn(page, '/recordings');
+  await host.signIn(page, '/recordings');
   const table = page.getByRole('table', { name: 'Recordings' });
   await table
     .getByRole('row', { name: /before/ })
@@ -232,7 +226,7 @@ test('a baseline is pinned, and later recordings are held against it', async ({ 
 });
 
 test('a client is let in by its PIN, streams, and is shown out', async ({ page }) => {
-  await signIn(page, '/clients');
+  await host.signIn(page, '/clients');
   const asking = host.ask('Living room');
   const requests = page.getByRole('region', { name: 'Clients that ask to be let in' });
   await expect(requests.getByText('Living room')).toBeVisible();
@@ -255,7 +249,7 @@ test('a client is let in by its PIN, streams, and is shown out', async ({ page }
 });
 
 test('a host that goes and comes back is noticed, and nothing typed is lost', async ({ page }) => {
-  await signIn(page);
+  await host.signIn(page);
   await page.getByLabel('Label').fill('typed before');
   await host.down();
   await expect(page.getByText('The host does not answer.', { exact: false }).first()).toBeVisible();
@@ -269,7 +263,7 @@ test('a host that goes and comes back is noticed, and nothing typed is lost', as
 });
 
 test('keys list themselves, and the focus returns', async ({ page }) => {
-  await signIn(page);
+  await host.signIn(page);
   const button = page.getByRole('button', { name: 'Keyboard shortcuts' });
   await button.focus();
   await page.keyboard.press('?');

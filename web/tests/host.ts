@@ -1,4 +1,5 @@
 // A real host with real clients, for browser tests: processes of their own, on ports of their own.
+import { expect, type Page } from '@playwright/test';
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -114,6 +115,13 @@ export class Host {
   /** An address that signs one browser in. */
   async link(): Promise<string> {
     return ((await this.ctl('console')) as { url: string }).url;
+  }
+
+  /** Signs a page in, and opens a path if one is given. */
+  async signIn(page: Page, path?: string): Promise<void> {
+    await page.goto(await this.link());
+    await expect(page.getByRole('region', { name: 'Capture' })).toBeVisible();
+    if (path !== undefined) await page.goto(this.url + path);
   }
 
   /** Begins to ask for being let in; the PIN is known to both. */

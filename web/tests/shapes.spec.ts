@@ -1,6 +1,6 @@
 // Recordings of every shape, names that mean harm, and what screen readers and other pages may do.
 import AxeBuilder from '@axe-core/playwright';
-import { expect, test, type Browser, type Page } from '@playwright/test';
+import { expect, test, type Browser } from '@playwright/test';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 
 import type { Schemas } from '../src/api/client';
 import { Host } from './host';
-import { several } from './several';
+import { place, record, several } from './recordings';
 
 test.describe.configure({ mode: 'default' });
 
@@ -20,18 +20,7 @@ let base: Schemas['Capture'];
 
 test.beforeAll(async () => {
   host = await Host.start();
-  await host.pair('Deck');
-  const client = await host.stream('Deck');
-  await host.ctl('start', '--label', 'base', '--max-duration', '6');
-  await expect
-    .poll(async () => ((await host.ctl('status')) as { state: string }).state, { timeout: 20_000 })
-    .toBe('idle');
-  client.kill();
-  const [entry] = ((await host.ctl('recordings', 'list')) as Schemas['RecordingList']).recordings;
-  const answer = await fetch(`${host.url}/api/v1/stats/recordings/${entry?.id ?? ''}`, {
-    headers: { authorization: `Bearer ${host.token}` },
-  });
-  base = (await answer.json()) as Schemas['Capture'];
+  base = await record(host);
   write('00-native', (c) => c);
   write('01-gamestream', (c) => {
     c.meta.kind = 'gamestream';
@@ -86,28 +75,17 @@ function write(name: string, change: (capture: Schemas['Capture']) => unknown): 
   copy.meta.id = idOf(name);
   copy.meta.label = copy.meta.label === 'base' ? name : (copy.meta.label ?? name);
   copy.meta.sample_count = copy.samples.length;
-  // The head of the file is what a list reads.
-  const { schema_version, meta, ...rest } = copy;
-  writeFileSync(
-    join(host.captures, `${copy.meta.id}.json`),
-    JSON.stringify({ schema_version, meta, ...rest }),
-  );
+  place(host, copy);
 }
 
 function rename(sample: Schemas['StatsSample'], from: string, to: string): void {
   for (const stage of sample.stages) if (stage.name === from) stage.name = to;
 }
 
-async function signIn(page: Page, path: string): Promise<void> {
-  await page.goto(await host.link());
-  await expect(page.getByRole('region', { name: 'Capture' })).toBeVisible();
-  await page.goto(host.url + path);
-}
-
 test('each shape is shown, and what cannot be read says why', async ({ page }) => {
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(error.message));
-  await signIn(page, '/recordings');
+  await host.signIn(page, '/recordings');
   const table = page.getByRole('table', { name: 'Recordings' });
   const broken = table.getByRole('row', { name: /broken/ });
   await expect(broken.getByText('Unreadable')).toBeVisible();
@@ -142,7 +120,7 @@ test('each shape is shown, and what cannot be read says why', async ({ page }) =
 });
 
 test('names that mean harm do none', async ({ page }) => {
-  await signIn(page, '/recordings');
+  await host.signIn(page, '/recordings');
   for (const path of [
     '/recordings',
     ...['09-hostile', '10-endless', '11-rtl'].map((name) => `/recordings/${idOf(name)}`),
@@ -211,7 +189,7 @@ for (const [locale, colorScheme, width] of [
 }
 
 test('a page of another origin can neither read nor change anything', async ({ page }) => {
-  await signIn(page, '/');
+  await host.signIn(page, '/');
   // The same site, another port: the cookie goes along. No policy of ours holds this page back.
   const other = createServer((_, answer) => {
     answer.setHeader('content-type', 'text/html').end('<!doctype html><title>other</title>');

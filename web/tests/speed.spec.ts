@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import type { Schemas } from '../src/api/client';
 import { Host } from './host';
-import { several } from './several';
+import { place, record, several } from './recordings';
 
 test.describe.configure({ mode: 'default' });
 
@@ -17,32 +17,13 @@ let small: Schemas['Capture'];
 
 test.beforeAll(async () => {
   host = await Host.start();
-  await host.pair('Deck');
-  const client = await host.stream('Deck');
-  await host.ctl('start', '--label', 'base', '--max-duration', '6');
-  await expect
-    .poll(async () => ((await host.ctl('status')) as { state: string }).state, { timeout: 20_000 })
-    .toBe('idle');
-  client.kill();
-  const [entry] = ((await host.ctl('recordings', 'list')) as Schemas['RecordingList']).recordings;
-  const answer = await fetch(`${host.url}/api/v1/stats/recordings/${entry?.id ?? ''}`, {
-    headers: { authorization: `Bearer ${host.token}` },
-  });
-  const capture = (await answer.json()) as Schemas['Capture'];
+  const capture = await record(host);
   small = structuredClone(capture);
   several(capture, 3, 10_800 / capture.samples.length);
   Object.assign(capture.meta, { id: LONG, label: 'long', sample_count: capture.samples.length });
-  const { schema_version, meta, ...rest } = capture;
-  const text = JSON.stringify({ schema_version, meta, ...rest });
-  writeFileSync(join(host.captures, `${LONG}.json`), text);
+  place(host, capture);
 });
 test.afterAll(() => host.end());
-
-async function signIn(page: Page, path: string): Promise<void> {
-  await page.goto(await host.link());
-  await expect(page.getByRole('region', { name: 'Capture' })).toBeVisible();
-  if (path !== '/') await page.goto(host.url + path);
-}
 
 /** Frames a second that the page draws while something is done, by its own clock. */
 async function rateWhile(page: Page, act: () => Promise<void>): Promise<number> {
@@ -69,7 +50,7 @@ const stagesOf = (page: Page) =>
 test('three hours of three sessions open in a second, and cursor and zoom keep up', async ({
   page,
 }) => {
-  await signIn(page, '/recordings');
+  await host.signIn(page, '/recordings');
   const link = page.getByRole('link', { name: 'long' });
   await expect(link).toBeVisible();
   // Cold: neither this page nor the browser has the recording.
@@ -135,7 +116,7 @@ test('three hours of three sessions open in a second, and cursor and zoom keep u
 });
 
 test('the first view is there in half a second', async ({ page }) => {
-  await signIn(page, '/');
+  await host.signIn(page);
   for (const path of ['/', '/recordings', '/clients']) {
     await page.goto(host.url + path);
     await expect(page.getByRole('heading', { level: 1 })).toBeAttached();
@@ -175,7 +156,7 @@ test('ten thousand recordings are scrolled smoothly', async ({ page }) => {
     });
     writeFileSync(join(host.captures, `${id}.json`), `${head.slice(0, -1)},${end}`);
   }
-  await signIn(page, '/');
+  await host.signIn(page);
   const begun = Date.now();
   await page.getByRole('link', { name: 'Recordings', exact: true }).first().click();
   const table = page.getByRole('table', { name: 'Recordings' });

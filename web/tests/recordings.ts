@@ -1,5 +1,33 @@
-// Makes a recording of several sessions and any length from a short one of one session.
+// Recordings to look at: a real one of a few seconds, and what is made of it.
+import { expect } from '@playwright/test';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 import type { Schemas } from '../src/api/client';
+import type { Host } from './host';
+
+/** Pairs a client and records its stream for six seconds. */
+export async function record(host: Host): Promise<Schemas['Capture']> {
+  await host.pair('Deck');
+  const client = await host.stream('Deck');
+  await host.ctl('start', '--label', 'base', '--max-duration', '6');
+  await expect
+    .poll(async () => ((await host.ctl('status')) as { state: string }).state, { timeout: 20_000 })
+    .toBe('idle');
+  client.kill();
+  const [entry] = ((await host.ctl('recordings', 'list')) as Schemas['RecordingList']).recordings;
+  const answer = await fetch(`${host.url}/api/v1/stats/recordings/${entry?.id ?? ''}`, {
+    headers: { authorization: `Bearer ${host.token}` },
+  });
+  return (await answer.json()) as Schemas['Capture'];
+}
+
+/** Puts a recording among the host's. The head of the file is what a list reads. */
+export function place(host: Host, capture: Schemas['Capture']): void {
+  const { schema_version, meta, ...rest } = capture;
+  const text = JSON.stringify({ schema_version, meta, ...rest });
+  writeFileSync(join(host.captures, `${meta.id}.json`), text);
+}
 
 /** Without its distribution. */
 function bare(stage: Schemas['StageStats']): Schemas['StageStats'] {
