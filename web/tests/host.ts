@@ -40,11 +40,14 @@ export class Host {
   private readonly children: ChildProcess[] = [];
   private native = '';
 
-  private constructor(readonly port: number) {}
+  private constructor(
+    readonly port: number,
+    private readonly settings: Record<string, string>,
+  ) {}
 
-  /** Runs one, 320x180 at 30 frames a second, and waits until it is there. */
-  static async start(): Promise<Host> {
-    const host = new Host(await freePort());
+  /** Runs one, 320x180 at 30 frames a second unless `settings` say otherwise, and waits until it is there. */
+  static async start(settings: Record<string, string> = {}): Promise<Host> {
+    const host = new Host(await freePort(), settings);
     await host.up();
     return host;
   }
@@ -72,6 +75,7 @@ export class Host {
         PUNKTFUNK_SOURCE_WIDTH: '320',
         PUNKTFUNK_SOURCE_HEIGHT: '180',
         PUNKTFUNK_SOURCE_FPS: '30',
+        ...this.settings,
       },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -122,6 +126,14 @@ export class Host {
     await page.goto(await this.link());
     await expect(page.getByRole('region', { name: 'Capture' })).toBeVisible();
     if (path !== undefined) await page.goto(this.url + path);
+  }
+
+  /** Where Moonlight clients find it. */
+  get moonlightPort(): Promise<number> {
+    return until(() => {
+      const found = /Moonlight clients find the host here.*?127\.0\.0\.1:(\d+)/s.exec(this.log);
+      return found ? Number(found[1]) : undefined;
+    });
   }
 
   /** Begins to ask for being let in; the PIN is known to both. */

@@ -64,7 +64,7 @@ fn words(figure: &FigureDifference) -> String {
             let relative = figure.relative.map(|relative| format!(" ({sign}{:.0} %)", relative.abs() * 100.0));
             format!("{series} {name} {sign}{:.1} ms{}", size / 1e3, relative.unwrap_or_default())
         }
-        FigureUnit::Share => format!("{sign}{:.1} points of {series} {name}", size * 100.0),
+        FigureUnit::Share => format!("{series} {name} {sign}{:.1} points", size * 100.0),
         FigureUnit::PerSecond => format!("{sign}{size:.1} {name}"),
     }
 }
