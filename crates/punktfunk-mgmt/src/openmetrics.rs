@@ -5,7 +5,8 @@
 //! session. Counters count from there, too. Names are the catalogue's; `source="recording"` keeps the series apart from those
 //! that were sent while the capture ran. What was not measured has no point.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
+use std::io::{self, Write};
 
 use punktfunk_recordings::{Capture, SessionMeta, StageStats, StatsSample};
 use punktfunk_stats::catalogue::{self, Metric};
@@ -13,43 +14,41 @@ use punktfunk_stats::catalogue::{self, Metric};
 /// Media type of the format.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Writes a recording.
-pub(crate) fn render(capture: &Capture) -> String {
-    // About what a sample takes.
-    let mut out = String::with_capacity(capture.samples.len().saturating_mul(4 << 10).min(64 << 20));
+/// Writes a recording: some six times what its file has without distributions.
+pub(crate) fn write(capture: &Capture, out: &mut impl Write) -> io::Result<()> {
     let by_session: Vec<Session<'_>> = capture.meta.sessions.iter().map(|meta| Session::of(capture, meta)).collect();
 
-    family(&mut out, &catalogue::FRAME_STAGE_DURATION, "summary");
+    family(out, &catalogue::FRAME_STAGE_DURATION, "summary")?;
     for session in &by_session {
         for stage in session.meta.stages.iter().map(|stage| stage.name.as_str()).chain(["queue"]) {
             let labels = format!("{},stage=\"{}\"", session.labels, escape(stage));
-            session.summary(&mut out, &catalogue::FRAME_STAGE_DURATION, &labels, |sample| {
+            session.summary(out, &catalogue::FRAME_STAGE_DURATION, &labels, |sample| {
                 sample.stages.iter().find(|stats| stats.name == stage)
-            });
+            })?;
         }
     }
-    family(&mut out, &catalogue::FRAME_HOST_DURATION, "summary");
+    family(out, &catalogue::FRAME_HOST_DURATION, "summary")?;
     for session in &by_session {
-        session.summary(&mut out, &catalogue::FRAME_HOST_DURATION, &session.labels, |sample| sample.host.as_ref());
+        session.summary(out, &catalogue::FRAME_HOST_DURATION, &session.labels, |sample| sample.host.as_ref())?;
     }
 
-    family(&mut out, &catalogue::FRAME_SENT, "counter");
+    family(out, &catalogue::FRAME_SENT, "counter")?;
     for session in &by_session {
         let new = |sample: &StatsSample| Some(sample.frames.saturating_sub(repeated(sample)));
-        session.counter(&mut out, &catalogue::FRAME_SENT, "frame_origin=\"new\"", new);
-        session.counter(&mut out, &catalogue::FRAME_SENT, "frame_origin=\"repeat\"", |sample| Some(repeated(sample)));
+        session.counter(out, &catalogue::FRAME_SENT, "frame_origin=\"new\"", new)?;
+        session.counter(out, &catalogue::FRAME_SENT, "frame_origin=\"repeat\"", |sample| Some(repeated(sample)))?;
     }
-    family(&mut out, &catalogue::FRAME_LATE, "counter");
+    family(out, &catalogue::FRAME_LATE, "counter")?;
     for session in &by_session {
         let counts = session.names(|sample| sample.late_by_stage.iter().map(|late| late.stage.as_str()).collect());
         for stage in counts {
             let of = |sample: &StatsSample| {
                 Some(sample.late_by_stage.iter().filter(|late| late.stage == stage).map(|late| late.count).sum())
             };
-            session.counter(&mut out, &catalogue::FRAME_LATE, &format!("stage=\"{}\"", escape(stage)), of);
+            session.counter(out, &catalogue::FRAME_LATE, &format!("stage=\"{}\"", escape(stage)), of)?;
         }
     }
-    family(&mut out, &catalogue::FRAME_DROPPED, "counter");
+    family(out, &catalogue::FRAME_DROPPED, "counter")?;
     for session in &by_session {
         let reasons =
             session.names(|sample| sample.dropped_by_reason.iter().map(|drop| drop.reason.as_str()).collect());
@@ -57,7 +56,7 @@ pub(crate) fn render(capture: &Capture) -> String {
             let of = |sample: &StatsSample| {
                 Some(sample.dropped_by_reason.iter().filter(|drop| drop.reason == reason).map(|drop| drop.count).sum())
             };
-            session.counter(&mut out, &catalogue::FRAME_DROPPED, &format!("reason=\"{}\"", escape(reason)), of);
+            session.counter(out, &catalogue::FRAME_DROPPED, &format!("reason=\"{}\"", escape(reason)), of)?;
         }
     }
     type Count = fn(&StatsSample) -> Option<u64>;
@@ -69,8 +68,10 @@ pub(crate) fn render(capture: &Capture) -> String {
         (&catalogue::FEC_RECOVERED, |sample| sample.fec_recovered),
     ];
     for (metric, of) in counters {
-        family(&mut out, metric, "counter");
-        by_session.iter().for_each(|session| session.counter(&mut out, metric, "", of));
+        family(out, metric, "counter")?;
+        for session in &by_session {
+            session.counter(out, metric, "", of)?;
+        }
     }
     type Value = fn(&StatsSample) -> Option<f64>;
     let gauges: [(&Metric, Value); 2] = [
@@ -78,11 +79,12 @@ pub(crate) fn render(capture: &Capture) -> String {
         (&catalogue::SESSION_RTT, |sample| sample.rtt_us.map(|us| us / 1e6)),
     ];
     for (metric, of) in gauges {
-        family(&mut out, metric, "gauge");
-        by_session.iter().for_each(|session| session.gauge(&mut out, metric, of));
+        family(out, metric, "gauge")?;
+        for session in &by_session {
+            session.gauge(out, metric, of)?;
+        }
     }
-    out.push_str("# EOF\n");
-    out
+    out.write_all(b"# EOF\n")
 }
 
 /// How many of a window's frames repeated a picture: the rate is what the sample carries.
@@ -134,11 +136,11 @@ impl<'a> Session<'a> {
 
     fn summary(
         &self,
-        out: &mut String,
+        out: &mut impl Write,
         metric: &Metric,
         labels: &str,
         of: impl Fn(&'a StatsSample) -> Option<&'a StageStats>,
-    ) {
+    ) -> io::Result<()> {
         let name = metric.prometheus_name();
         let (mut count, mut sum_us) = (0_u64, 0.0);
         for (at, sample) in &self.samples {
@@ -146,50 +148,58 @@ impl<'a> Session<'a> {
             count = count.saturating_add(stats.count);
             sum_us += stats.mean_us * stats.count as f64;
             for (q, us) in [("0.5", stats.p50_us), ("0.95", stats.p95_us), ("0.99", stats.p99_us)] {
-                line(out, &name, &format!("{labels},quantile=\"{q}\""), us / 1e6, *at);
+                line(out, &name, &format!("{labels},quantile=\"{q}\""), us / 1e6, *at)?;
             }
-            line(out, &format!("{name}_sum"), labels, sum_us / 1e6, *at);
-            line(out, &format!("{name}_count"), labels, count, *at);
+            line(out, &format!("{name}_sum"), labels, sum_us / 1e6, *at)?;
+            line(out, &format!("{name}_count"), labels, count, *at)?;
         }
+        Ok(())
     }
 
-    fn counter(&self, out: &mut String, metric: &Metric, more: &str, of: impl Fn(&StatsSample) -> Option<u64>) {
+    fn counter(
+        &self,
+        out: &mut impl Write,
+        metric: &Metric,
+        more: &str,
+        of: impl Fn(&StatsSample) -> Option<u64>,
+    ) -> io::Result<()> {
         let labels = if more.is_empty() { self.labels.clone() } else { format!("{},{more}", self.labels) };
         let name = metric.prometheus_name();
         let mut total = 0_u64;
         for (at, sample) in &self.samples {
             let Some(count) = of(sample) else { continue };
             total = total.saturating_add(count);
-            line(out, &name, &labels, total, *at);
+            line(out, &name, &labels, total, *at)?;
         }
+        Ok(())
     }
 
-    fn gauge(&self, out: &mut String, metric: &Metric, of: impl Fn(&StatsSample) -> Option<f64>) {
+    fn gauge(&self, out: &mut impl Write, metric: &Metric, of: impl Fn(&StatsSample) -> Option<f64>) -> io::Result<()> {
         let name = metric.prometheus_name();
         for (at, sample) in &self.samples {
             if let Some(value) = of(sample) {
-                line(out, &name, &self.labels, value, *at);
+                line(out, &name, &self.labels, value, *at)?;
             }
         }
+        Ok(())
     }
 }
 
 /// What stands before the samples of a metric. A counter's family is named without `_total`.
-fn family(out: &mut String, metric: &Metric, kind: &str) {
+fn family(out: &mut impl Write, metric: &Metric, kind: &str) -> io::Result<()> {
     let name = metric.prometheus_name();
     let name = if kind == "counter" { name.strip_suffix("_total").unwrap_or(&name) } else { &name };
-    writeln!(out, "# TYPE {name} {kind}").ok();
+    writeln!(out, "# TYPE {name} {kind}")?;
     for (unit, suffix) in [("seconds", "_seconds"), ("bytes_per_second", "_bytes_per_second")] {
         if name.ends_with(suffix) {
-            writeln!(out, "# UNIT {name} {unit}").ok();
+            writeln!(out, "# UNIT {name} {unit}")?;
         }
     }
-    writeln!(out, "# HELP {name} {}", escape(metric.description.trim())).ok();
+    writeln!(out, "# HELP {name} {}", escape(metric.description.trim()))
 }
 
-/// Writing to a String cannot fail.
-fn line(out: &mut String, name: &str, labels: &str, value: impl Display, at: Timestamp) {
-    writeln!(out, "{name}{{{labels}}} {value} {at}").ok();
+fn line(out: &mut impl Write, name: &str, labels: &str, value: impl Display, at: Timestamp) -> io::Result<()> {
+    writeln!(out, "{name}{{{labels}}} {value} {at}")
 }
 
 /// Text of a label or of help.

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use punktfunk_recordings::{StageStats, StatsSample, Summary, export, summarize};
+use punktfunk_recordings::{GetError, StageStats, StatsSample, Summary, export, summarize};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -120,15 +120,13 @@ pub(super) async fn stats_recording_csv(
     let suffix = if matches!(table, Table::Frames) { "-frames" } else { "" };
     // An id has no character that would have to be escaped.
     let disposition = format!("attachment; filename=\"{id}{suffix}.csv\"");
-    let csv = app.room().holding(1, move || {
-        let capture = store.get(&id)?.capture;
-        let mut csv = Vec::new();
-        match table {
-            Table::Samples => export::samples_csv(&capture, &mut csv),
-            Table::Frames => export::kept_frames_csv(&capture, &mut csv),
-        }
-        .map_err(ApiError::internal)?;
-        Ok::<_, ApiError>(csv)
+    let load = move || Ok::<_, GetError>(store.get(&id)?.capture);
+    let csv = app.room().written(load, move |capture, out| {
+        let written = match table {
+            Table::Samples => export::samples_csv(capture, out),
+            Table::Frames => export::kept_frames_csv(capture, out),
+        };
+        written.map_err(std::io::Error::other)
     });
     let headers =
         [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, disposition)];

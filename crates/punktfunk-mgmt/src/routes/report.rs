@@ -27,7 +27,8 @@ const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base
 )]
 pub(super) async fn stats_recording_openmetrics(Id(id): Id, State(app): State<App>) -> Result<Response, ApiError> {
     let (store, name) = (app.captures.store().clone(), format!("{id}.om.txt"));
-    let text = app.room().holding(1, move || Ok::<_, GetError>(openmetrics::render(&store.get(&id)?.capture))).await?;
+    let load = move || Ok::<_, GetError>(store.get(&id)?.capture);
+    let text = app.room().written(load, openmetrics::write).await?;
     let fields = [
         (header::CONTENT_TYPE, openmetrics::CONTENT_TYPE.to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
