@@ -33,6 +33,13 @@ export async function until<T>(ask: () => Promise<T | undefined> | T | undefined
   }
 }
 
+export interface Settings {
+  /** Listens on every address of the machine, which takes TLS. */
+  network?: boolean;
+  /** `RUST_LOG`. */
+  log?: string;
+}
+
 export class Host {
   readonly directory = mkdtempSync(join(tmpdir(), 'punktfunk-console-'));
   log = '';
@@ -40,11 +47,14 @@ export class Host {
   private readonly children: ChildProcess[] = [];
   private native = '';
 
-  private constructor(readonly port: number) {}
+  private constructor(
+    readonly port: number,
+    private readonly settings: Settings,
+  ) {}
 
   /** Runs one, 320x180 at 30 frames a second, and waits until it is there. */
-  static async start(): Promise<Host> {
-    const host = new Host(await freePort());
+  static async start(settings: Settings = {}): Promise<Host> {
+    const host = new Host(await freePort(), settings);
     await host.up();
     return host;
   }
@@ -58,7 +68,11 @@ export class Host {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${String(this.port)}`;
+    return `${this.settings.network ? 'https' : 'http'}://127.0.0.1:${String(this.port)}`;
+  }
+
+  private get bind(): string {
+    return `${this.settings.network ? '0.0.0.0' : '127.0.0.1'}:${String(this.port)}`;
   }
 
   async up(): Promise<void> {
@@ -67,11 +81,12 @@ export class Host {
       env: {
         PATH: process.env['PATH'],
         PUNKTFUNK_CONFIG_DIR: this.directory,
-        PUNKTFUNK_MGMT_BIND: `127.0.0.1:${String(this.port)}`,
+        PUNKTFUNK_MGMT_BIND: this.bind,
         PUNKTFUNK_NATIVE_BIND: this.native || '127.0.0.1:0',
         PUNKTFUNK_SOURCE_WIDTH: '320',
         PUNKTFUNK_SOURCE_HEIGHT: '180',
         PUNKTFUNK_SOURCE_FPS: '30',
+        ...(this.settings.log !== undefined && { RUST_LOG: this.settings.log }),
       },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -105,7 +120,7 @@ export class Host {
 
   /** What `ctl` says, as JSON. */
   async ctl(...args: string[]): Promise<unknown> {
-    const bind = ['--mgmt-bind', `127.0.0.1:${String(this.port)}`];
+    const bind = ['--mgmt-bind', this.bind];
     const { stdout } = await run(built('punktfunk-host'), ['ctl', ...args, ...bind, '--json'], {
       env: { PATH: process.env['PATH'], PUNKTFUNK_CONFIG_DIR: this.directory },
     });

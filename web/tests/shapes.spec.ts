@@ -1,9 +1,7 @@
-// Recordings of every shape, names that mean harm, and what screen readers and other pages may do.
+// Recordings of every shape, names that mean harm, and what screen readers meet.
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test, type Browser } from '@playwright/test';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
 import type { Schemas } from '../src/api/client';
@@ -187,33 +185,3 @@ for (const [locale, colorScheme, width] of [
     }
   });
 }
-
-test('a page of another origin can neither read nor change anything', async ({ page }) => {
-  await host.signIn(page, '/');
-  // The same site, another port: the cookie goes along. No policy of ours holds this page back.
-  const other = createServer((_, answer) => {
-    answer.setHeader('content-type', 'text/html').end('<!doctype html><title>other</title>');
-  });
-  await new Promise<void>((done) => other.listen(0, '127.0.0.1', done));
-  const { port } = other.address() as AddressInfo;
-  try {
-    await page.goto(`http://127.0.0.1:${String(port)}/`);
-    const seen = await page.evaluate(async (url) => {
-      const ask = async (path: string, init: RequestInit) => {
-        try {
-          return (await fetch(url + path, { credentials: 'include', ...init })).status;
-        } catch {
-          return 'refused';
-        }
-      };
-      return [
-        await ask('/api/v1/stats/recordings', {}),
-        await ask('/api/v1/stats/capture/start', { method: 'POST', mode: 'no-cors' }),
-      ];
-    }, host.url);
-    expect(seen).toEqual(['refused', 'refused']);
-    expect((await host.ctl('status')) as object).toMatchObject({ state: 'idle' });
-  } finally {
-    other.close();
-  }
-});
