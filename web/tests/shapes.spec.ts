@@ -1,11 +1,11 @@
 // Recordings of every shape, names that mean harm, and what screen readers meet.
-import AxeBuilder from '@axe-core/playwright';
-import { expect, test, type Browser } from '@playwright/test';
+import { expect, test } from '@playwright/test';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Schemas } from '../src/api/client';
 import { Host } from './host';
+import { flaws, look } from './look';
 import { place, record, several } from './recordings';
 
 test.describe.configure({ mode: 'default' });
@@ -134,27 +134,6 @@ test('names that mean harm do none', async ({ page }) => {
   await expect(page.getByRole('heading', { level: 1 })).toHaveText(HOSTILE);
 });
 
-async function look(
-  browser: Browser,
-  path: string,
-  options: { locale: string; colorScheme: 'light' | 'dark'; width: number },
-) {
-  const context = await browser.newContext({
-    locale: options.locale,
-    colorScheme: options.colorScheme,
-    reducedMotion: 'reduce',
-    viewport: { width: options.width, height: 850 },
-  });
-  const page = await context.newPage();
-  await page.goto(await host.link());
-  await expect(page.getByRole('navigation')).toBeVisible();
-  await page.goto(host.url + path);
-  await expect(page.getByRole('heading', { level: 1 })).toBeAttached();
-  // The list, the graphs: whatever comes later.
-  await expect(page.getByRole('status').filter({ hasText: '…' })).toHaveCount(0);
-  return page;
-}
-
 for (const [locale, colorScheme, width] of [
   ['en-US', 'dark', 1440],
   ['de-DE', 'light', 390],
@@ -170,16 +149,8 @@ for (const [locale, colorScheme, width] of [
       '/clients',
     ];
     for (const path of pages) {
-      const page = await look(browser, path, { locale, colorScheme, width });
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      expect
-        .soft(
-          violations.map(({ id, nodes }) => [id, ...nodes.slice(0, 3).map(({ html }) => html)]),
-          path,
-        )
-        .toEqual([]);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      expect.soft(wide, path).toBeLessThanOrEqual(0);
+      const page = await look(browser, host, path, { locale, colorScheme, width });
+      expect.soft(await flaws(page), path).toEqual([]);
       await expect(page.locator('html')).toHaveAttribute('lang', locale.slice(0, 2));
       await page.context().close();
     }
