@@ -1,5 +1,6 @@
 // The one place that turns figures of the API into words: numbers, units and times in the language of the page.
 // What is absent is a dash, never a zero.
+import { m } from '@/paraglide/messages.js';
 import { getLocale } from '@/paraglide/runtime.js';
 
 /** What stands for a figure that was not measured. */
@@ -67,6 +68,12 @@ export const percent = (share: Figure) =>
     const few = n !== 0 && Math.abs(n) < 0.1;
     return format({ style: 'percent', maximumFractionDigits: few ? 1 : 0 }).format(n);
   });
+
+/** A difference of two shares of 0–1, in percentage points. */
+export const points = (difference: Figure) =>
+  shown(difference, (n) =>
+    m.percentage_points({ n: format({ maximumFractionDigits: 1 }).format(n * 100) }),
+  );
 
 /** Bytes in the unit that fits, powers of ten. */
 export const bytes = (value: Figure) =>

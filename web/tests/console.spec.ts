@@ -3,12 +3,16 @@ import { expect, test } from '@playwright/test';
 import { readFileSync } from 'node:fs';
 
 import { Host, until } from './host';
+import { Moonlight } from './moonlight';
 
 test.describe.configure({ mode: 'default' });
 
 let host: Host;
 test.beforeAll(async () => {
-  host = await Host.start();
+  host = await Host.start({
+    PUNKTFUNK_GAMESTREAM_ENABLED: 'true',
+    PUNKTFUNK_GAMESTREAM_BIND: '127.0.0.1:0',
+  });
   await host.pair('Deck');
 });
 test.afterAll(() => host.end());
@@ -246,6 +250,28 @@ test('a client is let in by its PIN, streams, and is shown out', async ({ page }
   await expect(
     page.getByRole('region', { name: 'Live sessions' }).getByText('Living room'),
   ).toBeHidden();
+});
+
+test('a Moonlight client is let in by the PIN that it shows, and by no other way', async ({
+  page,
+}) => {
+  await host.signIn(page, '/clients');
+  const client = new Moonlight(await host.moonlightPort, host.directory);
+  const paired = client.pair('0815');
+  const request = page
+    .getByRole('region', { name: 'Clients that ask to be let in' })
+    .getByRole('listitem');
+  await expect(request).toContainText('gamestream');
+  await request.getByLabel('Name').fill('Television');
+  await request.getByRole('button', { name: 'Let in' }).click();
+  await expect(request.getByLabel('PIN that the client shows')).toBeFocused();
+  await request.getByLabel('PIN that the client shows').fill('0815');
+  await request.getByRole('button', { name: 'Let in' }).click();
+  expect(await paired).toBe(true);
+  await expect(
+    page.getByRole('region', { name: 'Paired clients' }).getByText('Television'),
+  ).toBeVisible();
+  await expect(page.getByText('Nobody asks.', { exact: false })).toBeVisible();
 });
 
 test('a host that goes and comes back is noticed, and nothing typed is lost', async ({ page }) => {

@@ -33,13 +33,6 @@ export async function until<T>(ask: () => Promise<T | undefined> | T | undefined
   }
 }
 
-export interface Settings {
-  /** Listens on every address of the machine, which takes TLS. */
-  network?: boolean;
-  /** `RUST_LOG`. */
-  log?: string;
-}
-
 export class Host {
   readonly directory = mkdtempSync(join(tmpdir(), 'punktfunk-console-'));
   log = '';
@@ -49,12 +42,19 @@ export class Host {
 
   private constructor(
     readonly port: number,
-    private readonly settings: Settings,
+    private readonly settings: Record<string, string>,
+    private readonly address: string,
   ) {}
 
-  /** Runs one, 320x180 at 30 frames a second, and waits until it is there. */
-  static async start(settings: Settings = {}): Promise<Host> {
-    const host = new Host(await freePort(), settings);
+  /**
+   * Runs one, 320x180 at 30 frames a second unless `settings` say otherwise, and waits until it is there. On an address
+   * that others reach, the management API takes TLS.
+   */
+  static async start(
+    settings: Record<string, string> = {},
+    address: '127.0.0.1' | '0.0.0.0' = '127.0.0.1',
+  ): Promise<Host> {
+    const host = new Host(await freePort(), settings, address);
     await host.up();
     return host;
   }
@@ -68,11 +68,12 @@ export class Host {
   }
 
   get url(): string {
-    return `${this.settings.network ? 'https' : 'http'}://127.0.0.1:${String(this.port)}`;
+    const scheme = this.address === '127.0.0.1' ? 'http' : 'https';
+    return `${scheme}://127.0.0.1:${String(this.port)}`;
   }
 
   private get bind(): string {
-    return `${this.settings.network ? '0.0.0.0' : '127.0.0.1'}:${String(this.port)}`;
+    return `${this.address}:${String(this.port)}`;
   }
 
   async up(): Promise<void> {
@@ -86,7 +87,7 @@ export class Host {
         PUNKTFUNK_SOURCE_WIDTH: '320',
         PUNKTFUNK_SOURCE_HEIGHT: '180',
         PUNKTFUNK_SOURCE_FPS: '30',
-        ...(this.settings.log !== undefined && { RUST_LOG: this.settings.log }),
+        ...this.settings,
       },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -137,6 +138,14 @@ export class Host {
     await page.goto(await this.link());
     await expect(page.getByRole('region', { name: 'Capture' })).toBeVisible();
     if (path !== undefined) await page.goto(this.url + path);
+  }
+
+  /** Where Moonlight clients find it. */
+  get moonlightPort(): Promise<number> {
+    return until(() => {
+      const found = /Moonlight clients find the host here.*?127\.0\.0\.1:(\d+)/s.exec(this.log);
+      return found ? Number(found[1]) : undefined;
+    });
   }
 
   /** Begins to ask for being let in; the PIN is known to both. */

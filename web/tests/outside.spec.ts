@@ -20,7 +20,7 @@ test.afterAll(() => host.end());
 test('on a network address the console is served over TLS alone, and its cookie keeps to it', async ({
   browser,
 }) => {
-  const remote = await Host.start({ network: true });
+  const remote = await Host.start({}, '0.0.0.0');
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
   try {
     const link = await remote.link();

@@ -9,7 +9,7 @@ import { record } from './recordings';
 
 let host: Host;
 test.beforeAll(async () => {
-  host = await Host.start({ log: 'trace' });
+  host = await Host.start({ RUST_LOG: 'trace' });
   await record(host, 2);
 });
 test.afterAll(() => host.end());

@@ -117,6 +117,66 @@ test('each shape is shown, and what cannot be read says why', async ({ page }) =
   expect(faults).toEqual([]);
 });
 
+test('a part of runs is compared alone, any session of each, and the address restores it', async ({
+  page,
+}) => {
+  const ids = `${idOf('00-native')},${idOf('02-mixed-three')}`;
+  await host.signIn(page, `/compare?ids=${ids}`);
+  await expect(page.getByText('Not comparable: Sessions measured differs (1, 3).')).toBeVisible();
+  const graph = page.getByRole('group', { name: /Runs over one another/ });
+  await graph.focus();
+  await graph.press('ArrowRight');
+  await graph.press('+');
+  await expect(page).toHaveURL(/from=\d+&to=\d+/);
+  const runs = page.getByRole('region', { name: 'Recordings compared' });
+  await expect(runs.getByText(/^Of each run, 0:0/)).toBeVisible();
+  await expect(runs.getByText('Too short to tell', { exact: false })).toBeVisible();
+  await page.getByLabel(/^Session of 2/).selectOption('s3');
+  await page.reload();
+  await expect(page.getByLabel(/^Session of 2/)).toHaveValue('s3');
+  const report = page.getByRole('link', { name: 'Report (HTML)' });
+  await expect(report).toHaveAttribute('href', /from_ms=\d+&to_ms=\d+/);
+  await graph.focus();
+  // Twice as much each time: soon all of it.
+  for (let at = 0; at < 4; at++) await graph.press('-');
+  await expect(page).not.toHaveURL(/from=/);
+});
+
+test('a finger across a graph zooms, one up and down scrolls the page', async ({ browser }) => {
+  const context = await browser.newContext({
+    hasTouch: true,
+    isMobile: true,
+    viewport: { width: 390, height: 800 },
+  });
+  const page = await context.newPage();
+  await host.signIn(page, `/recordings/${idOf('00-native')}`);
+  const graph = page.getByRole('group', { name: /Where the time of a frame goes/ });
+  await graph.scrollIntoViewIfNeeded();
+  const box = await graph.boundingBox();
+  if (box === null) throw new Error('no graph');
+  const input = await context.newCDPSession(page);
+  const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', x = 0, y = 0) =>
+    input.send('Input.dispatchTouchEvent', {
+      type,
+      touchPoints: type === 'touchEnd' ? [] : [{ x: box.x + x, y: box.y + y }],
+    });
+  const swipe = async (dx: number, dy: number) => {
+    await touch('touchStart', 120, 150);
+    for (let step = 1; step <= 10; step++) {
+      await touch('touchMove', 120 + (dx * step) / 10, 150 + (dy * step) / 10);
+    }
+    await touch('touchEnd');
+  };
+  const before = await page.evaluate(() => scrollY);
+  await swipe(0, -120);
+  await expect.poll(() => page.evaluate(() => scrollY)).toBeGreaterThan(before);
+  expect(page.url()).not.toContain('from=');
+  await page.evaluate((y) => scrollTo(0, y), before);
+  await swipe(150, 0);
+  await expect(page).toHaveURL(/from=\d+&to=\d+/);
+  await context.close();
+});
+
 test('names that mean harm do none', async ({ page }) => {
   await host.signIn(page, '/recordings');
   for (const path of [
@@ -152,6 +212,8 @@ for (const [locale, colorScheme, width] of [
       const page = await look(browser, host, path, { locale, colorScheme, width });
       expect.soft(await flaws(page), path).toEqual([]);
       await expect(page.locator('html')).toHaveAttribute('lang', locale.slice(0, 2));
+      // All of it is in the language of the page.
+      await expect.soft(page.locator('main [lang]')).toHaveCount(0);
       await page.context().close();
     }
   });

@@ -92,6 +92,7 @@ async fn a_check_passes_fails_or_says_why_it_cannot_tell() {
     assert_eq!((&failed["outcome"], &failed["baseline"]), (&json!("fail"), &json!(id)));
     let named = failed["regressions"].as_array().unwrap();
     assert!(named.iter().any(|figure| figure["series"] == "encode" && figure["figure"] == "p99"), "{failed}");
+    assert_eq!(failed["comparison"]["differences"][0]["outcome"], "worse");
     assert!(named.iter().all(|figure| ["encode", "host"].contains(&figure["series"].as_str().unwrap())), "{failed}");
     assert_eq!(check(&id, &format!("?baseline={slow}")).await.json()["outcome"], "pass", "faster is no regression");
     assert_eq!(check(&other, "").await.json()["outcome"], "not_comparable");
@@ -126,6 +127,9 @@ async fn what_cannot_be_compared_is_refused() {
         rig.get(&format!("/api/v1/stats/compare?ids={ids}")).await.refusal(400);
     }
     rig.get("/api/v1/stats/compare").await.refusal(400);
+    for path in ["compare", "compare/report"] {
+        rig.get(&format!("/api/v1/stats/{path}?ids={id},{id}&from_ms=2&to_ms=1")).await.refusal(400);
+    }
     for ids in [format!("{id},nope"), format!("{id},"), format!("{id},..%2fx"), ",".into()] {
         rig.get(&format!("/api/v1/stats/compare?ids={ids}")).await.refusal(404);
     }

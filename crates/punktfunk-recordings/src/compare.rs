@@ -11,8 +11,6 @@
 //! Everything else is noise, and a run too short to tell (`MIN_BLOCKS`) says so. Nothing is drawn at random: the same
 //! recordings give the same answer.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -21,6 +19,7 @@ use crate::summary::{Figures, rounded};
 
 mod blocks;
 mod configuration;
+mod sentence;
 
 use blocks::{Interval, MIN_BLOCKS, Spread};
 
@@ -48,6 +47,10 @@ pub const MAX_RUNS: usize = 4;
 /// Recordings held against the first of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Comparison {
+    /// Of each run, the windows that end after so many ms from its start were compared; `null` if all were.
+    pub from_ms: Option<u64>,
+    /// And those that end until then, ms; at most the longest run.
+    pub to_ms: Option<u64>,
     /// The recordings, the baseline first. Times of all count from their own start.
     pub runs: Vec<ComparedRun>,
     /// Each of the others against the baseline, in the same order.
@@ -65,7 +68,7 @@ pub struct Comparison {
 pub struct ComparedRun {
     /// What a listing shows.
     pub meta: CaptureMeta,
-    /// The whole run, all sessions taken together.
+    /// What was compared of it, all sessions taken together.
     pub figures: Figures,
 }
 
@@ -77,6 +80,8 @@ pub struct ConfigurationDifference {
     pub setting: String,
     /// Its value in each run, in the order of the runs; `null` if a run does not say.
     pub values: Vec<Option<String>>,
+    /// Whether it decides how much work a frame is: such runs are not comparable.
+    pub decides: bool,
 }
 
 /// One run against the baseline.
@@ -86,8 +91,11 @@ pub struct RunDifference {
     pub id: String,
     /// What it amounts to.
     pub outcome: ComparisonOutcome,
-    /// The same in one sentence.
+    /// The same in one sentence: the first four of `leading`, and how many more there are.
     pub text: String,
+    /// What changed, as places in `figures`, what stands out most first. Of a series' durations only the highest percentile
+    /// that changed: it tells most of what is felt.
+    pub leading: Vec<usize>,
     /// Every figure that both runs have: durations of each stage and of host, then shares and rates.
     pub figures: Vec<FigureDifference>,
 }
@@ -176,8 +184,12 @@ impl FigureDifference {
     }
 }
 
-/// Holds runs against the first of them.
-pub fn compare(runs: &[Capture]) -> Comparison {
+/// Holds runs against the first of them: all of each or, with a range of ms since its start, the windows that end in it
+/// ([`Capture::narrow`]).
+pub fn compare(runs: &mut [Capture], range: Option<(u64, u64)>) -> Comparison {
+    if let Some(range) = range {
+        runs.iter_mut().for_each(|run| run.narrow(range));
+    }
     let spreads: Vec<Spread> = runs.iter().map(Spread::of).collect();
     let compared = |capture: &Capture| ComparedRun { meta: capture.meta.clone(), figures: capture.summary.all.clone() };
     let mut differences = Vec::new();
@@ -186,10 +198,19 @@ pub fn compare(runs: &[Capture]) -> Comparison {
             differences.push(difference((baseline, &spreads[0]), (other, spread)));
         }
     }
+    let longest = runs.iter().map(|run| run.meta.duration_ms).max().unwrap_or_default();
     let metas: Vec<&CaptureMeta> = runs.iter().map(|run| &run.meta).collect();
     let configuration = configuration::differences(&metas);
     let (comparable, warnings) = configuration::warnings(&metas, &configuration);
-    Comparison { runs: runs.iter().map(compared).collect(), differences, configuration, comparable, warnings }
+    Comparison {
+        from_ms: range.map(|(from, _)| from),
+        to_ms: range.map(|(_, to)| to.min(longest)),
+        runs: runs.iter().map(compared).collect(),
+        differences,
+        configuration,
+        comparable,
+        warnings,
+    }
 }
 
 fn difference(a: (&Capture, &Spread), b: (&Capture, &Spread)) -> RunDifference {
@@ -209,8 +230,9 @@ fn difference(a: (&Capture, &Spread), b: (&Capture, &Spread)) -> RunDifference {
         (false, false) if any(FigureOutcome::Noise) => ComparisonOutcome::NoChange,
         (false, false) => ComparisonOutcome::NotEnoughData,
     };
-    let text = text(outcome, &figures);
-    RunDifference { id: b.0.meta.id.to_string(), outcome, text, figures }
+    let leading = sentence::leading(&figures);
+    let text = sentence::text(outcome, &figures, &leading);
+    RunDifference { id: b.0.meta.id.to_string(), outcome, text, leading, figures }
 }
 
 /// Series and name of a figure.
@@ -274,72 +296,5 @@ fn figure(
         low: interval.map(|(low, _)| rounded(low, 1e6)),
         high: interval.map(|(_, high)| rounded(high, 1e6)),
         outcome,
-    }
-}
-
-/// How many changes a sentence names.
-const NAMED: usize = 4;
-
-fn text(outcome: ComparisonOutcome, figures: &[FigureDifference]) -> String {
-    let lead = match outcome {
-        ComparisonOutcome::NotEnoughData => {
-            return format!("Too short to tell: each run needs {MIN_BLOCKS} blocks of a second or more.");
-        }
-        ComparisonOutcome::NoChange => return "No change: every difference is noise.".to_owned(),
-        ComparisonOutcome::Better => "Better",
-        ComparisonOutcome::Worse => "Worse",
-        ComparisonOutcome::Mixed => "Partly better, partly worse",
-    };
-    let changed = |figure: &&FigureDifference| matches!(figure.outcome, FigureOutcome::Better | FigureOutcome::Worse);
-    // One figure a series: the highest percentile that changed tells most of what is felt.
-    let rank = |figure: &FigureDifference| match figure.figure.as_str() {
-        "p99" => 0,
-        "p95" => 1,
-        "mean" => 2,
-        _ => 3,
-    };
-    let mut named: Vec<&FigureDifference> = Vec::new();
-    for one in figures.iter().filter(changed) {
-        match named
-            .iter_mut()
-            .find(|other| other.series == one.series && other.unit == one.unit && one.unit == FigureUnit::Us)
-        {
-            Some(other) if rank(one) < rank(other) => *other = one,
-            Some(_) => {}
-            None => named.push(one),
-        }
-    }
-    named.sort_by(|a, b| b.weight().total_cmp(&a.weight()));
-    let mut text = format!("{lead}: ");
-    for (at, one) in named.iter().take(NAMED).enumerate() {
-        // Writing to a String cannot fail.
-        write!(text, "{}{}", if at > 0 { ", " } else { "" }, one.words()).ok();
-    }
-    if named.len() > NAMED {
-        write!(text, ", and {} more", named.len() - NAMED).ok();
-    }
-    text.push_str("; the rest is noise.");
-    text
-}
-
-impl FigureDifference {
-    /// How far it stands out, for the order of a sentence.
-    fn weight(&self) -> f64 {
-        let width = self.low.zip(self.high).map_or(f64::INFINITY, |(low, high)| high - low);
-        if width > 0.0 { self.difference.abs() / width } else { f64::INFINITY }
-    }
-
-    fn words(&self) -> String {
-        let sign = if self.difference < 0.0 { '−' } else { '+' };
-        let size = self.difference.abs();
-        match self.unit {
-            FigureUnit::Us => {
-                let relative =
-                    self.relative.map_or(String::new(), |relative| format!(" ({sign}{:.0} %)", relative.abs() * 100.0));
-                format!("{} {} {sign}{:.1} ms{relative}", self.series, self.figure, size / 1e3)
-            }
-            FigureUnit::Share => format!("{sign}{:.1} points of {} {}", size * 100.0, self.series, self.figure),
-            FigureUnit::PerSecond => format!("{sign}{size:.1} {}", self.figure),
-        }
     }
 }

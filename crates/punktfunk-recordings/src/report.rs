@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::compare::{Comparison, FigureDifference, FigureOutcome, FigureUnit};
+use crate::compare::{Comparison, FigureDifference, FigureOutcome, FigureUnit, MAX_RUNS};
 use crate::schema::{Capture, CaptureMeta, SessionMeta, Source, StageStats, StatsSample};
 use crate::summary::{Figures, StageSummary};
 
@@ -19,6 +19,9 @@ use svg::{Graph, Line};
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 const STYLE: &str = include_str!("report/report.css");
+
+/// Colours of the runs of a comparison, classes of the style sheet.
+const RUNS: [&str; MAX_RUNS] = ["run1", "run2", "run3", "run4"];
 
 /// Longest text in a title bar, characters.
 const TITLE: usize = 80;
@@ -52,7 +55,8 @@ pub fn recording(capture: &Capture) -> String {
 /// The report of a comparison. `runs` are its recordings in the same order.
 pub fn comparison(comparison: &Comparison, runs: &[Capture]) -> String {
     let name = |at: usize| char::from(b'A' + u8::try_from(at.min(25)).unwrap_or_default());
-    let lines = runs.iter().enumerate().map(|(at, run)| host_line(run, format!("{} p99", name(at)), at));
+    let lines =
+        runs.iter().enumerate().map(|(at, run)| host_line(run, format!("{} p99", name(at)), RUNS[at % RUNS.len()]));
     let graph = Graph {
         title: "Host p99 of all sessions, from each run's own start",
         unit: "ms",
@@ -60,9 +64,13 @@ pub fn comparison(comparison: &Comparison, runs: &[Capture]) -> String {
         lines: lines.collect(),
         limit: None,
         marks: Vec::new(),
+        start: comparison.from_ms.unwrap_or(0),
     };
     let body = html! {
         h1 { "Comparison of " (runs.len()) " recordings" }
+        @if let Some((from, to)) = comparison.from_ms.zip(comparison.to_ms) {
+            p { "Of each, from " (decimal(from as f64 / 1e3, 1)) " s to " (decimal(to as f64 / 1e3, 1)) " s after its start." }
+        }
         @for warning in &comparison.warnings { p.warning { (warning) } }
         @for (at, difference) in comparison.differences.iter().enumerate() {
             p.verdict { (name(at + 1)) " against A: " (difference.text) }
@@ -162,6 +170,7 @@ fn configuration(session: &SessionMeta) -> Markup {
             (fact("codec", &format!("{}, {}", session.codec, session.encoder)))
             (fact("source", &session.source_kind))
             (fact("path", &session.protocol))
+            @if let Some(audio) = &session.audio { (fact("sound", audio)) }
             (fact("late above", &format!("{} ms", decimal(session.latency_target_us / 1e3, 2))))
         }
     }
@@ -207,13 +216,13 @@ fn health(figures: &Figures) -> Markup {
 
 fn graphs(capture: &Capture, session: Option<&SessionMeta>, samples: &[&StatsSample]) -> Markup {
     let ms = |of: Option<&StageStats>, figure: fn(&StageStats) -> f64| of.map(|stats| figure(stats) / 1e3);
-    let line = |name: String, hue: usize, value: &dyn Fn(&StatsSample) -> Option<f64>| Line {
+    let line = |name: String, colour, value: &dyn Fn(&StatsSample) -> Option<f64>| Line {
         name,
-        hue,
+        colour,
         points: samples.iter().map(|sample| (sample.t_ms, value(sample))).collect(),
     };
     let declared = session.into_iter().flat_map(|session| &session.stages).map(|stage| stage.name.as_str());
-    let areas = declared.chain(["queue"]).enumerate().map(|(at, name)| {
+    let areas = declared.chain(["queue"]).map(|name| {
         let stage = move |sample: &StatsSample| {
             let stats = sample.stages.iter().find(|stage| stage.name == name);
             // A stage that no frame passed took no time; a window without frames is a gap.
@@ -222,40 +231,43 @@ fn graphs(capture: &Capture, session: Option<&SessionMeta>, samples: &[&StatsSam
                 share / 1e3
             })
         };
-        line(format!("{name} mean"), at, &stage)
+        line(format!("{name} mean"), svg::stage(name), &stage)
     });
     let latency = Graph {
         title: "Where the time went: stages (mean, stacked) and host (p99)",
         unit: "ms",
         areas: areas.collect(),
-        lines: vec![line("host p99".into(), svg::INK, &|sample| ms(sample.host.as_ref(), |host| host.p99_us))],
+        lines: vec![line("host p99".into(), "host", &|sample| ms(sample.host.as_ref(), |host| host.p99_us))],
         limit: session.map(|session| session.latency_target_us / 1e3),
         marks: capture.markers.iter().map(|marker| marker.t_ms).collect(),
+        start: 0,
     };
     let pace = Graph {
         title: "New pictures a second",
         unit: "/s",
         areas: Vec::new(),
-        lines: vec![line("fps".into(), 0, &|sample| Some(sample.fps))],
+        lines: vec![line("fps".into(), "new", &|sample| Some(sample.fps))],
         limit: session.map(|session| f64::from(session.fps)),
         marks: Vec::new(),
+        start: 0,
     };
     let goodput = Graph {
         title: "Goodput and the encoder's target",
         unit: "Mb/s",
         areas: Vec::new(),
         lines: vec![
-            line("goodput".into(), 0, &|sample| Some(sample.mbps)),
-            line("target".into(), 3, &|sample| sample.bitrate_kbps.map(|kbps| kbps / 1e3)),
+            line("goodput".into(), "goodput", &|sample| Some(sample.mbps)),
+            line("target".into(), "target", &|sample| sample.bitrate_kbps.map(|kbps| kbps / 1e3)),
         ],
         limit: None,
         marks: Vec::new(),
+        start: 0,
     };
     html! { (latency.draw()) (pace.draw()) (goodput.draw()) }
 }
 
 /// The longest host p99 among the sessions at each moment.
-fn host_line(run: &Capture, name: String, hue: usize) -> Line {
+fn host_line(run: &Capture, name: String, colour: &'static str) -> Line {
     let mut points: Vec<(u64, Option<f64>)> = Vec::new();
     for sample in &run.samples {
         let value = sample.host.as_ref().map(|host| host.p99_us / 1e3);
@@ -264,7 +276,7 @@ fn host_line(run: &Capture, name: String, hue: usize) -> Line {
             _ => points.push((sample.t_ms, value)),
         }
     }
-    Line { name, hue, points }
+    Line { name, colour, points }
 }
 
 fn markers(capture: &Capture) -> Markup {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::histogram::SparseHistogram;
-use crate::schema::{DropCount, LateCount, SessionMeta, StatsSample};
+use crate::schema::{Capture, DropCount, LateCount, SessionMeta, StatsSample};
 use crate::verdict::{Evidence, Verdict, VerdictKind, judge};
 
 mod merge;
@@ -149,8 +149,7 @@ pub struct WorstTenSeconds {
 /// `range` = (from, to], ms since the start of the capture: adjacent ranges share no window and leave none out. Samples of
 /// sessions that are not described count for nothing.
 pub fn summarize(samples: &[StatsSample], sessions: &[SessionMeta], range: Option<(u64, u64)>) -> Summary {
-    let in_range =
-        |sample: &&StatsSample| range.is_none_or(|(from, to)| (sample.t_ms > from || from == 0) && sample.t_ms <= to);
+    let in_range = |sample: &&StatsSample| range.is_none_or(|range| ends_in(sample, range));
     let mut all = Vec::new();
     let mut summaries = Vec::with_capacity(sessions.len());
     for session in sessions {
@@ -164,6 +163,20 @@ pub fn summarize(samples: &[StatsSample], sessions: &[SessionMeta], range: Optio
     order_stages(&mut all, sessions);
     let verdict = overall(&all, sessions, &summaries);
     Summary { verdict, all, sessions: summaries }
+}
+
+/// Whether a window ends in (from, to], ms; the very first one may end at 0.
+fn ends_in(sample: &StatsSample, (from, to): (u64, u64)) -> bool {
+    (sample.t_ms > from || from == 0) && sample.t_ms <= to
+}
+
+impl Capture {
+    /// Keeps the windows that end in `range` = (from, to], ms since the start, and sums them up anew. Times still count from
+    /// the start of the capture; metadata, markers and kept frames stay.
+    pub fn narrow(&mut self, range: (u64, u64)) {
+        self.samples.retain(|sample| ends_in(sample, range));
+        self.summary = summarize(&self.samples, &self.meta.sessions, None);
+    }
 }
 
 fn session_summary(samples: &[&StatsSample], session: &SessionMeta) -> SessionSummary {

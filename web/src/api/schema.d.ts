@@ -776,6 +776,8 @@ export interface components {
         Check: {
             /** @description Id of the baseline. */
             baseline: string;
+            /** @description What it stands on: the recording held against the baseline. */
+            comparison: components["schemas"]["Comparison"];
             /** @description Id of the recording. */
             id: string;
             /**
@@ -787,10 +789,6 @@ export interface components {
             outcome: components["schemas"]["CheckOutcome"];
             /** @description Figures that are worse than allowed, beyond what chance explains. */
             regressions: components["schemas"]["FigureDifference"][];
-            /** @description What the comparison says, in one sentence. */
-            text: string;
-            /** @description Why the runs are not comparable, and what else to bear in mind. */
-            warnings: string[];
         };
         /**
          * @description How a check ended.
@@ -832,7 +830,7 @@ export interface components {
         };
         /** @description One recording of a comparison. */
         ComparedRun: {
-            /** @description The whole run, all sessions taken together. */
+            /** @description What was compared of it, all sessions taken together. */
             figures: components["schemas"]["Figures"];
             /** @description What a listing shows. */
             meta: components["schemas"]["CaptureMeta"];
@@ -845,8 +843,18 @@ export interface components {
             configuration: components["schemas"]["ConfigurationDifference"][];
             /** @description Each of the others against the baseline, in the same order. */
             differences: components["schemas"]["RunDifference"][];
+            /**
+             * Format: int64
+             * @description Of each run, the windows that end after so many ms from its start were compared; `null` if all were.
+             */
+            from_ms?: number | null;
             /** @description The recordings, the baseline first. Times of all count from their own start. */
             runs: components["schemas"]["ComparedRun"][];
+            /**
+             * Format: int64
+             * @description And those that end until then, ms; at most the longest run.
+             */
+            to_ms?: number | null;
             /** @description Why they did not, and what else to bear in mind. */
             warnings: string[];
         };
@@ -857,6 +865,8 @@ export interface components {
         ComparisonOutcome: "no_change" | "better" | "worse" | "mixed" | "not_enough_data";
         /** @description A setting that is not the same in all runs. */
         ConfigurationDifference: {
+            /** @description Whether it decides how much work a frame is: such runs are not comparable. */
+            decides: boolean;
             /**
              * @description `resolution`, `fps`, `codec`, `encoder`, `source`, `protocol`, `latency_target`, `sessions`, `client`, `host`,
              *     `host_version`, `os`, `cpu`, `cpus`.
@@ -1581,9 +1591,14 @@ export interface components {
             figures: components["schemas"]["FigureDifference"][];
             /** @description The run. */
             id: string;
+            /**
+             * @description What changed, as places in `figures`, what stands out most first. Of a series' durations only the highest percentile
+             *     that changed: it tells most of what is felt.
+             */
+            leading: number[];
             /** @description What it amounts to. */
             outcome: components["schemas"]["ComparisonOutcome"];
-            /** @description The same in one sentence. */
+            /** @description The same in one sentence: the first four of `leading`, and how many more there are. */
             text: string;
         };
         /** @description One session of a capture. */
@@ -3052,6 +3067,10 @@ export interface operations {
                  * @example 2026-06-26T20-14-03Z_1280x720,2026-06-27T20-14-03Z_1280x720
                  */
                 ids: string;
+                /** @description Of each recording, only windows that end later than this, ms since its start. */
+                from_ms?: number;
+                /** @description Only windows that end until then, ms since its start. */
+                to_ms?: number;
             };
             header?: never;
             path?: never;
@@ -3103,6 +3122,10 @@ export interface operations {
                  * @example 2026-06-26T20-14-03Z_1280x720,2026-06-27T20-14-03Z_1280x720
                  */
                 ids: string;
+                /** @description Of each recording, only windows that end later than this, ms since its start. */
+                from_ms?: number;
+                /** @description Only windows that end until then, ms since its start. */
+                to_ms?: number;
             };
             header?: never;
             path?: never;

@@ -60,6 +60,8 @@ export function Shortcuts() {
     ['G P', m.nav_performance()],
     ['G R', m.nav_recordings()],
     ['G C', m.nav_clients()],
+    ['← →', m.shortcut_cursor()],
+    ['+ −', m.shortcut_zoom()],
     ['Esc', m.shortcut_zoom_out()],
   ];
   return (

@@ -63,6 +63,7 @@ const recording = createRoute({
       from: whole(search['from']),
       to: whole(search['to']),
       at: whole(search['at']),
+      dist: text(search['dist']),
     }),
   component: lazyRouteComponent(() => import('@/recording/RecordingPage'), 'RecordingPage'),
 });
@@ -75,6 +76,9 @@ const compare = createRoute({
       ids: text(search['ids']),
       stage: text(search['stage']),
       stat: statistic(search['stat']),
+      sessions: text(search['sessions']),
+      from: whole(search['from']),
+      to: whole(search['to']),
     }),
   component: lazyRouteComponent(() => import('@/compare/ComparePage'), 'ComparePage'),
 });

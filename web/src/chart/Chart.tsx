@@ -9,6 +9,7 @@ import { ABSENT } from '@/units';
 import { align, options, type Look } from './draw';
 import { DataTable } from './DataTable';
 import { Legend } from './Legend';
+import { useTouch } from './touch';
 import type { Graph, Marker, Span } from './types';
 
 /** The mouse is near a marker within so many pixels. */
@@ -57,13 +58,15 @@ export function Chart(props: ChartProps) {
     }
     props.onPick?.(at);
   });
-  const zoomed = useEffectEvent((u: uPlot) => {
+  const zoomToSelection = (u: uPlot) => {
     if (u.select.width <= 0) return;
     const from = u.posToVal(u.select.left, 'x');
     const to = u.posToVal(u.select.left + u.select.width, 'x');
     u.setSelect({ ...u.select, width: 0, left: 0 }, false);
     props.onZoom?.({ from: Math.max(0, Math.round(from)), to: Math.round(to) });
-  });
+  };
+  const zoomed = useEffectEvent(zoomToSelection);
+  const touch = useTouch(plot, zoomToSelection);
   const seen = useEffectEvent(() => ({
     graph,
     span,
@@ -136,6 +139,22 @@ export function Chart(props: ChartProps) {
     if (value !== undefined) u.setCursor({ left: u.valToPos(value, 'x'), top: 10 });
   }
 
+  /** Shows a half of what is seen around the cursor (2), or twice as much (0.5). */
+  function zoomBy(factor: number) {
+    const u = plot.current;
+    const { min, max } = u?.scales['x'] ?? {};
+    const [first, last] = [graph.x[0], graph.x.at(-1)];
+    if (u === null || min == null || max == null || first === undefined || last === undefined) {
+      return;
+    }
+    const half = (max - min) / factor / 2;
+    const middle = graph.x[u.cursor.idx ?? -1] ?? (min + max) / 2;
+    const from = Math.max(first, Math.round(middle - half));
+    const to = Math.min(last, Math.round(middle + half));
+    if (factor < 1 && from <= first && to >= last) props.onZoom?.(undefined);
+    else if (from < to) props.onZoom?.({ from, to });
+  }
+
   const isEmpty = useMemo(
     () => !graph.columns.some((column) => column.values.some((value) => value != null)),
     [graph],
@@ -162,11 +181,14 @@ export function Chart(props: ChartProps) {
           onKeyDown={(event) => {
             if (event.key === 'ArrowRight') move(event.shiftKey ? 10 : 1);
             else if (event.key === 'ArrowLeft') move(event.shiftKey ? -10 : -1);
+            else if (event.key === '+' || event.key === '=') zoomBy(2);
+            else if (event.key === '-') zoomBy(0.5);
             else if (event.key === 'Escape') props.onZoom?.(undefined);
             else return;
             event.preventDefault();
           }}
           onDoubleClick={() => props.onZoom?.(undefined)}
+          {...touch}
           className="min-w-0 touch-pan-y overflow-hidden"
         />
         {isEmpty && (

@@ -55,6 +55,8 @@ function Requests() {
 function Request({ request }: { request: Schemas['PairRequestInfo'] }) {
   const [name, setName] = useState(request.name);
   const [pin, setPin] = useState('');
+  // Moonlight makes the PIN; a native client may also be told one.
+  const isPinTheirs = request.protocol === 'gamestream';
   const queries = useQueryClient();
   const say = useSay();
   const answer = useMutation({
@@ -109,7 +111,9 @@ function Request({ request }: { request: Schemas['PairRequestInfo'] }) {
               inputMode="numeric"
               autoComplete="off"
               value={pin}
-              placeholder={m.pin_made_here()}
+              required={isPinTheirs}
+              maxLength={16}
+              placeholder={isPinTheirs ? undefined : m.pin_made_here()}
               onChange={(event) => setPin(event.target.value.trim())}
             />
           </Field>

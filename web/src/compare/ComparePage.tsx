@@ -1,63 +1,70 @@
 // Two to four recordings, each held against the first: what changed, what is noise, what was set differently.
-import { useQueries, useQuery } from '@tanstack/react-query';
+import { keepPreviousData, useQueries, useQuery } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
 import { FileDown } from 'lucide-react';
 import { useMemo } from 'react';
 
 import { api, body, type Schemas } from '@/api/client';
 import { recordingQuery } from '@/api/queries';
+import { spanOf, withSpan } from '@/app/span';
 import { stageNames, timeline } from '@/capture/graphs';
 import { Chart } from '@/chart/Chart';
-import type { Graph } from '@/chart/types';
+import type { Graph, Span } from '@/chart/types';
 import { m } from '@/paraglide/messages.js';
 import { BackLink } from '@/recordings/BackLink';
 import { ScrollBox } from '@/ui/scroll';
-import { Badge, Choice, type Tone } from '@/ui/controls';
+import { Badge, Button, Choice, Field } from '@/ui/controls';
 import { Empty, Failure, Loading, Notice } from '@/ui/states';
-import { ABSENT, clock, moment, ms, msAxis } from '@/units';
+import { ABSENT, clock, clockTenths, moment, ms, msAxis } from '@/units';
 import { DifferenceTable } from './DifferenceTable';
+import { outcome, sentence, settingName, TONES, warnings } from './words';
 
 const route = getRouteApi('/compare');
 /** The runs, in their order. */
 const COLOURS = ['--run-1', '--run-2', '--run-3', '--run-4'];
-const TONES: Record<Schemas['ComparisonOutcome'], Tone> = {
-  better: 'good',
-  worse: 'bad',
-  mixed: 'warn',
-  no_change: 'neutral',
-  not_enough_data: 'neutral',
-};
-
-const outcome = (one: Schemas['ComparisonOutcome']) =>
-  ({
-    better: m.outcome_better,
-    worse: m.outcome_worse,
-    mixed: m.outcome_mixed,
-    no_change: m.outcome_no_change,
-    not_enough_data: m.verdict_not_enough_data,
-  })[one]();
-
 const nameOf = (meta: Schemas['CaptureMeta']) =>
   (meta.label || moment(meta.started_unix_ms)).slice(0, 60);
 
 export function ComparePage() {
-  const { ids = '' } = route.useSearch();
+  const { ids = '', from, to } = route.useSearch();
+  const span = useMemo(() => spanOf({ from, to }), [from, to]);
+  const query = { ids, ...(span && { from_ms: span.from, to_ms: span.to }) };
   const comparison = useQuery({
-    queryKey: ['compare', ids],
-    queryFn: () => body(api.GET('/api/v1/stats/compare', { params: { query: { ids } } })),
+    queryKey: ['compare', query],
+    queryFn: () => body(api.GET('/api/v1/stats/compare', { params: { query } })),
     enabled: ids.includes(','),
+    placeholderData: keepPreviousData,
   });
   if (!ids.includes(',')) return <Empty title={m.compare_how_many()}>{m.compare_how()}</Empty>;
   if (comparison.isPending) return <Loading what={m.compare()} />;
   if (comparison.isError) {
     return <Failure error={comparison.error} again={() => void comparison.refetch()} />;
   }
-  return <Compared comparison={comparison.data} />;
+  return (
+    <Compared
+      comparison={comparison.data}
+      span={span}
+      report={`/api/v1/stats/compare/report?${new URLSearchParams(
+        Object.entries(query).map(([key, value]) => [key, String(value)]),
+      ).toString()}`}
+    />
+  );
 }
 
-function Compared({ comparison }: { comparison: Schemas['Comparison'] }) {
-  const { runs, differences, configuration, warnings } = comparison;
-  const ids = runs.map(({ meta }) => meta.id).join(',');
+function Compared({
+  comparison,
+  span,
+  report,
+}: {
+  comparison: Schemas['Comparison'];
+  span: Span | undefined;
+  report: string;
+}) {
+  const { runs, differences, configuration } = comparison;
+  const remarks = warnings(comparison);
+  const navigate = route.useNavigate();
+  const zoom = (next: Span | undefined) =>
+    void navigate({ search: (now) => withSpan(now, next), replace: true, resetScroll: false });
   // Two runs may be called the same.
   const names = runs.map(({ meta }, at) => `${String(at + 1)} · ${nameOf(meta)}`);
   return (
@@ -67,7 +74,7 @@ function Compared({ comparison }: { comparison: Schemas['Comparison'] }) {
         <div className="mt-1 flex flex-wrap items-center justify-between gap-3">
           <h1>{m.compare()}</h1>
           <a
-            href={`/api/v1/stats/compare/report?ids=${encodeURIComponent(ids)}`}
+            href={report}
             download="punktfunk-comparison.html"
             className="inline-flex min-h-9 items-center gap-2 rounded-lg border border-line-strong/60 bg-surface px-3 font-medium hover:bg-raised"
           >
@@ -77,9 +84,9 @@ function Compared({ comparison }: { comparison: Schemas['Comparison'] }) {
         </div>
       </div>
       {!comparison.comparable && <Notice tone="warn">{m.not_comparable()}</Notice>}
-      {warnings.length > 0 && (
-        <ul className="list-inside list-disc text-muted" lang="en">
-          {warnings.map((warning) => (
+      {remarks.length > 0 && (
+        <ul className="list-inside list-disc text-muted">
+          {remarks.map((warning) => (
             <li key={warning} className="break-words">
               {warning}
             </li>
@@ -87,6 +94,14 @@ function Compared({ comparison }: { comparison: Schemas['Comparison'] }) {
         </ul>
       )}
       <section className="card p-4" aria-label={m.recordings_compared()}>
+        {span && (
+          <p className="mb-3 flex flex-wrap items-center gap-2 text-muted">
+            {m.compare_of_each({ from: clockTenths(span.from), to: clockTenths(span.to) })}
+            <Button look="quiet" className="min-h-7" onClick={() => zoom(undefined)}>
+              {m.whole_run()}
+            </Button>
+          </p>
+        )}
         <ol className="flex flex-col gap-3">
           {runs.map(({ meta }, at) => {
             const difference = differences[at - 1];
@@ -110,9 +125,7 @@ function Compared({ comparison }: { comparison: Schemas['Comparison'] }) {
                   )}
                 </div>
                 {difference && (
-                  <p className="max-w-prose text-lg font-medium" lang="en">
-                    {difference.text.replaceAll('`', '')}
-                  </p>
+                  <p className="max-w-prose text-lg font-medium">{sentence(difference)}</p>
                 )}
               </li>
             );
@@ -120,7 +133,7 @@ function Compared({ comparison }: { comparison: Schemas['Comparison'] }) {
         </ol>
         <p className="mt-4 max-w-prose text-sm text-muted">{m.noise_how()}</p>
       </section>
-      <Overlay runs={runs} names={names} />
+      <Overlay runs={runs} names={names} span={span} onZoom={zoom} />
       <section className="card min-w-0 p-4">
         <h2 className="mb-2">{m.differences()}</h2>
         <DifferenceTable comparison={comparison} names={names} />
@@ -148,7 +161,7 @@ function Compared({ comparison }: { comparison: Schemas['Comparison'] }) {
                 {configuration.map(({ setting, values }) => (
                   <tr key={setting} className="border-t border-line">
                     <th scope="row" className="py-1.5 pr-4 font-medium">
-                      {setting}
+                      {settingName(setting)}
                     </th>
                     {values.map((value, at) => (
                       <td key={names[at]} className="px-2 break-words">
@@ -166,9 +179,24 @@ function Compared({ comparison }: { comparison: Schemas['Comparison'] }) {
   );
 }
 
-/** The runs over one another, aligned at their start; the first session of each. */
-function Overlay({ runs, names }: { runs: Schemas['ComparedRun'][]; names: string[] }) {
-  const { stage = 'host', stat = 'p99' } = route.useSearch();
+/** The runs over one another, aligned at their start; one session of each. */
+function Overlay({
+  runs,
+  names,
+  span,
+  onZoom,
+}: {
+  runs: Schemas['ComparedRun'][];
+  names: string[];
+  span: Span | undefined;
+  onZoom: (span: Span | undefined) => void;
+}) {
+  const { stage = 'host', stat = 'p99', sessions = '' } = route.useSearch();
+  // Places in the lists of sessions: the address stays short, whatever sessions are called.
+  const chosen = useMemo(() => {
+    const places = sessions.split('-').map(Number);
+    return runs.map(({ meta }, at) => meta.sessions[places[at] ?? 0] ?? meta.sessions[0]);
+  }, [runs, sessions]);
   const navigate = route.useNavigate();
   const captures = useQueries({
     queries: runs.map(({ meta }) => recordingQuery(meta.id)),
@@ -179,11 +207,10 @@ function Overlay({ runs, names }: { runs: Schemas['ComparedRun'][]; names: strin
   });
   const lines = useMemo(
     () =>
-      captures.data?.map((capture) => {
-        const first = capture.meta.sessions[0]?.id;
-        return timeline(capture.samples.filter((sample) => sample.session_id === first));
-      }),
-    [captures.data],
+      captures.data?.map((capture, at) =>
+        timeline(capture.samples.filter((sample) => sample.session_id === chosen[at]?.id)),
+      ),
+    [captures.data, chosen],
   );
   const stages = useMemo(
     () => ['host', ...stageNames(captures.data?.flatMap((capture) => capture.samples) ?? [])],
@@ -213,6 +240,16 @@ function Overlay({ runs, names }: { runs: Schemas['ComparedRun'][]; names: strin
       }),
     };
   }, [lines, stage, stat, names]);
+  const choose = (run: number, place: number) => {
+    const places = runs.map(({ meta }, at) =>
+      at === run ? place : meta.sessions.findIndex(({ id }) => id === chosen[at]?.id),
+    );
+    void navigate({
+      search: (now) => ({ ...now, sessions: places.join('-') }),
+      replace: true,
+      resetScroll: false,
+    });
+  };
   if (captures.error) return <Failure error={captures.error} />;
   if (graph === undefined) return <Loading what={m.graph_overlay()} />;
   return (
@@ -247,6 +284,28 @@ function Overlay({ runs, names }: { runs: Schemas['ComparedRun'][]; names: strin
           }
         />
       </div>
+      {runs.some(({ meta }) => meta.sessions.length > 1) && (
+        <div className="mb-3 flex flex-wrap gap-3">
+          {runs.map(
+            ({ meta }, at) =>
+              meta.sessions.length > 1 && (
+                <Field key={names[at]} label={m.compare_session({ run: names[at] ?? '' })}>
+                  <select
+                    className="field max-w-72"
+                    value={chosen[at]?.id}
+                    onChange={(event) => choose(at, event.target.selectedIndex)}
+                  >
+                    {meta.sessions.map((one) => (
+                      <option key={one.id} value={one.id}>
+                        {`${one.id} · ${one.client.slice(0, 60)}`}
+                      </option>
+                    ))}
+                  </select>
+                </Field>
+              ),
+          )}
+        </div>
+      )}
       <Chart
         title={m.graph_overlay()}
         description={m.graph_overlay_how()}
@@ -254,6 +313,9 @@ function Overlay({ runs, names }: { runs: Schemas['ComparedRun'][]; names: strin
         unit={ms}
         axis={msAxis}
         atX={clock}
+        atFineX={clockTenths}
+        span={span}
+        onZoom={onZoom}
         height={260}
       />
     </section>

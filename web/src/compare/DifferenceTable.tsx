@@ -6,15 +6,14 @@ import { m } from '@/paraglide/messages.js';
 import { ScrollBox } from '@/ui/scroll';
 import { stageClass } from '@/stages';
 import { Badge } from '@/ui/controls';
-import { ABSENT, fps, ms, percent, signed } from '@/units';
+import { ABSENT, signed } from '@/units';
+import { differenceIn, figureName, valueIn } from './words';
 
 type Figure = Schemas['FigureDifference'];
 
-const write = (unit: Schemas['FigureUnit']) => ({ us: ms, share: percent, per_second: fps })[unit];
-
 function Change({ figure }: { figure: Figure | undefined }) {
   if (figure === undefined) return <td className="px-2">{ABSENT}</td>;
-  const text = write(figure.unit);
+  const text = differenceIn(figure.unit);
   const noise = figure.outcome === 'noise' || figure.outcome === 'unknown';
   const range =
     figure.low == null || figure.high == null
@@ -27,7 +26,7 @@ function Change({ figure }: { figure: Figure | undefined }) {
     figure.outcome === 'better' ? 'good' : figure.outcome === 'worse' ? 'bad' : 'neutral';
   return (
     <td className="px-2 whitespace-nowrap" title={range}>
-      <span className={noise ? 'text-muted' : ''}>{text(figure.value)}</span>{' '}
+      <span className={noise ? 'text-muted' : ''}>{valueIn(figure.unit)(figure.value)}</span>{' '}
       <Badge tone={tone}>
         {signed(figure.difference, text)}
         {noise && ` · ${figure.outcome === 'noise' ? m.outcome_noise() : m.outcome_unknown()}`}
@@ -95,10 +94,10 @@ export function DifferenceTable({
                           : stageClass(first.series)
                       }`}
                     />
-                    {key}
+                    {figureName(first)}
                   </span>
                 </th>
-                <td className="px-2 whitespace-nowrap">{write(first.unit)(first.baseline)}</td>
+                <td className="px-2 whitespace-nowrap">{valueIn(first.unit)(first.baseline)}</td>
                 {differences.map((run, at) => (
                   <Change key={names[at + 1]} figure={find(run, key)} />
                 ))}

@@ -3,6 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 
 import { api, body, type Schemas } from '@/api/client';
+import { sentence, warnings } from '@/compare/words';
 import { m } from '@/paraglide/messages.js';
 import { baselineQuery } from '@/recordings/data';
 import { Badge, type Tone } from '@/ui/controls';
@@ -25,6 +26,7 @@ export function BaselineCard({ id }: { id: string }) {
   });
   if (check.data === undefined || against === undefined) return null;
   const [tone, text] = LOOK[check.data.outcome];
+  const { comparison } = check.data;
   return (
     <section
       className="card flex flex-wrap items-center gap-x-3 gap-y-2 p-4"
@@ -32,8 +34,8 @@ export function BaselineCard({ id }: { id: string }) {
     >
       <h2>{m.against_baseline()}</h2>
       <Badge tone={tone}>{text()}</Badge>
-      <p className="min-w-0 flex-1 basis-60 break-words" lang="en">
-        {check.data.text.replaceAll('`', '')}
+      <p className="min-w-0 flex-1 basis-60 break-words">
+        {[...warnings(comparison), ...comparison.differences.map(sentence)].join(' ')}
       </p>
       <Link
         to="/compare"

@@ -1,6 +1,6 @@
 // How often each duration came: the buckets of all windows of the range, added up. Loaded when somebody looks.
 import { useQuery } from '@tanstack/react-query';
-import { useMemo, useState } from 'react';
+import { useMemo } from 'react';
 
 import type { Schemas } from '@/api/client';
 import { distributionsQuery } from '@/api/queries';
@@ -18,39 +18,30 @@ function stageOf(sample: Schemas['StatsSample'], name: string) {
   return name === 'host' ? sample.host : sample.stages.find((stage) => stage.name === name);
 }
 
-export function Distribution(props: {
+interface Shown {
   id: string;
   session: string | undefined;
   stages: readonly string[];
   span: Span | undefined;
-}) {
-  const [open, setOpen] = useState(false);
+  onStage: (stage: string) => void;
+}
+
+export function Distribution({ stage, ...shown }: Shown & { stage: string | undefined }) {
   return (
     <section className="card min-w-0 p-4">
-      {open ? (
-        <Loaded {...props} />
+      {stage !== undefined ? (
+        <Loaded {...shown} stage={stage} />
       ) : (
         <div className="flex flex-wrap items-center gap-3">
           <h2>{m.distribution()}</h2>
-          <Button onClick={() => setOpen(true)}>{m.distribution_show()}</Button>
+          <Button onClick={() => shown.onStage('host')}>{m.distribution_show()}</Button>
         </div>
       )}
     </section>
   );
 }
 
-function Loaded({
-  id,
-  session,
-  stages,
-  span,
-}: {
-  id: string;
-  session: string | undefined;
-  stages: readonly string[];
-  span: Span | undefined;
-}) {
-  const [stage, setStage] = useState('host');
+function Loaded({ id, session, stages, span, stage, onStage }: Shown & { stage: string }) {
   const capture = useQuery(distributionsQuery(id));
   const graph = useMemo<Graph | undefined>(() => {
     if (capture.data === undefined) return undefined;
@@ -89,7 +80,7 @@ function Loaded({
           label={m.stage()}
           value={stage}
           options={[...stages, 'host'].map((name) => [name, name] as const)}
-          onChange={setStage}
+          onChange={onStage}
         />
       </div>
       <Chart

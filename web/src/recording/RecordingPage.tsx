@@ -6,6 +6,7 @@ import { useMemo } from 'react';
 
 import type { Schemas } from '@/api/client';
 import { recordingQuery, summaryQuery } from '@/api/queries';
+import { spanOf, withSpan } from '@/app/span';
 import { RunGraphs } from '@/capture/RunGraphs';
 import { stageNames } from '@/capture/graphs';
 import type { Span } from '@/chart/types';
@@ -54,10 +55,7 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
     [capture, chosen],
   );
   const { from, to } = search;
-  const span = useMemo<Span | undefined>(
-    () => (from !== undefined && to !== undefined && from < to ? { from, to } : undefined),
-    [from, to],
-  );
+  const span = useMemo(() => spanOf({ from, to }), [from, to]);
   const range = useQuery({
     ...summaryQuery(meta.id, from ?? 0, to ?? meta.duration_ms),
     enabled: span !== undefined,
@@ -68,16 +66,7 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
   const several = meta.sessions.length > 1;
 
   const zoom = (next: Span | undefined) =>
-    void navigate({
-      search: (now) => {
-        const rest = { ...now };
-        delete rest.from;
-        delete rest.to;
-        return { ...rest, ...next };
-      },
-      replace: true,
-      resetScroll: false,
-    });
+    void navigate({ search: (now) => withSpan(now, next), replace: true, resetScroll: false });
 
   return (
     <div className="flex flex-col gap-4">
@@ -203,7 +192,20 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
             }
             onZoom={zoom}
           />
-          <Distribution id={meta.id} session={chosen} stages={stageNames(samples)} span={span} />
+          <Distribution
+            id={meta.id}
+            session={chosen}
+            stages={stageNames(samples)}
+            span={span}
+            stage={search.dist}
+            onStage={(dist) =>
+              void navigate({
+                search: (now) => ({ ...now, dist }),
+                replace: true,
+                resetScroll: false,
+              })
+            }
+          />
         </>
       )}
       <div className="grid gap-4 xl:grid-cols-2">

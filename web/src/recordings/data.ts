@@ -2,6 +2,7 @@
 import { queryOptions, useMutation, useQueryClient } from '@tanstack/react-query';
 
 import { api, body, type Schemas } from '@/api/client';
+import { short } from '@/capture/verdict';
 
 export type Entry = Schemas['RecordingEntry'];
 
@@ -122,6 +123,7 @@ const words = (entry: Entry) =>
     entry.meta?.client,
     entry.meta?.codec,
     entry.meta?.verdict?.text,
+    entry.meta?.verdict && short(entry.meta.verdict),
   ]
     .join(' ')
     .toLowerCase();

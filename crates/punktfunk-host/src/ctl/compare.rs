@@ -66,11 +66,10 @@ fn line(figure: &FigureDifference) -> String {
 #[derive(Debug, Deserialize)]
 struct Checked {
     outcome: String,
-    text: String,
     baseline: String,
     id: String,
     regressions: Vec<FigureDifference>,
-    warnings: Vec<String>,
+    comparison: Comparison,
 }
 
 /// Asks, and says it by the exit code, too.
@@ -92,11 +91,13 @@ pub(super) async fn check(client: &Client, args: CheckArgs) -> Result<(Answer, S
         _ => ("cannot tell: too short", ExitCode::from(CANNOT_TELL)),
     };
     let mut text = format!("{} against {}: {word}\n", printable(&checked.id), printable(&checked.baseline));
-    for warning in &checked.warnings {
+    for warning in &checked.comparison.warnings {
         text.push_str(&format!("  {}\n", printable(warning)));
     }
     checked.regressions.iter().for_each(|figure| text.push_str(&line(figure)));
-    text.push_str(&format!("  {}\n", printable(&checked.text)));
+    for difference in &checked.comparison.differences {
+        text.push_str(&format!("  {}\n", printable(&difference.text)));
+    }
     Ok((answer, text, code))
 }
 

@@ -12,6 +12,8 @@ use crate::error::{ApiError, blocking};
 use crate::extract::{Body, Id, Params};
 use crate::state::App;
 
+use super::download::{Range, range};
+
 /// How much worse a figure may be if nothing is said, percent.
 const DEFAULT_REGRESSION: f64 = 5.0;
 
@@ -26,11 +28,17 @@ pub(super) struct CompareParams {
         example = "2026-06-26T20-14-03Z_1280x720,2026-06-27T20-14-03Z_1280x720"
     )]
     ids: String,
+    /// Of each recording, only windows that end later than this, ms since its start.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
+    from_ms: Option<u64>,
+    /// Only windows that end until then, ms since its start.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
+    to_ms: Option<u64>,
 }
 
 impl CompareParams {
-    /// The ids, each once.
-    pub(super) fn ids(&self) -> Result<Vec<RecordingId>, ApiError> {
+    /// The ids, and the range if one is asked for.
+    pub(super) fn parse(&self) -> Result<(Vec<RecordingId>, Option<Range>), ApiError> {
         let refused = || {
             ApiError::new(
                 StatusCode::BAD_REQUEST,
@@ -41,13 +49,19 @@ impl CompareParams {
         if !(2..=MAX_RUNS).contains(&names.len()) {
             return Err(refused());
         }
-        names.into_iter().map(|name| name.parse().map_err(|_| ApiError::no_recording(name))).collect()
+        let ids = names.into_iter().map(|name| name.parse().map_err(|_| ApiError::no_recording(name)));
+        Ok((ids.collect::<Result<_, _>>()?, range(self.from_ms, self.to_ms)?))
     }
 }
 
-/// Reads recordings. Those that are compared are in memory together.
-pub(super) fn read(store: &Store, ids: &[RecordingId]) -> Result<Vec<Capture>, GetError> {
-    ids.iter().map(|id| Ok(store.get(id)?.capture)).collect()
+/// Reads recordings and compares them. They are in memory together.
+pub(super) fn read_and_compare(
+    store: &Store,
+    ids: &[RecordingId],
+    range: Option<Range>,
+) -> Result<(Comparison, Vec<Capture>), GetError> {
+    let mut runs = ids.iter().map(|id| Ok(store.get(id)?.capture)).collect::<Result<Vec<_>, GetError>>()?;
+    Ok((compare(&mut runs, range), runs))
 }
 
 /// Compares recordings.
@@ -67,9 +81,9 @@ pub(super) async fn stats_compare(
     State(app): State<App>,
     Params(params): Params<CompareParams>,
 ) -> Result<Json<Comparison>, ApiError> {
-    let ids = params.ids()?;
+    let (ids, range) = params.parse()?;
     let store = app.captures.store().clone();
-    Ok(Json(blocking(move || Ok::<_, GetError>(compare(&read(&store, &ids)?))).await?))
+    Ok(Json(blocking(move || Ok::<_, GetError>(read_and_compare(&store, &ids, range)?.0)).await?))
 }
 
 /// The recording that others are held against.
@@ -166,8 +180,6 @@ pub(crate) enum CheckOutcome {
 pub(crate) struct Check {
     /// How it ended.
     outcome: CheckOutcome,
-    /// What the comparison says, in one sentence.
-    text: String,
     /// Id of the baseline.
     #[schema(value_type = String)]
     baseline: RecordingId,
@@ -178,8 +190,8 @@ pub(crate) struct Check {
     max_regression_percent: f64,
     /// Figures that are worse than allowed, beyond what chance explains.
     regressions: Vec<FigureDifference>,
-    /// Why the runs are not comparable, and what else to bear in mind.
-    warnings: Vec<String>,
+    /// What it stands on: the recording held against the baseline.
+    comparison: Comparison,
 }
 
 /// Checks a recording against the baseline.
@@ -212,26 +224,22 @@ pub(super) async fn stats_recording_check(
             Some(named) => named,
             None => pinned()?.ok_or_else(|| ApiError::new(StatusCode::CONFLICT, "no baseline is pinned: name one"))?,
         };
-        let comparison = compare(&read(&store, &[baseline.clone(), id.clone()])?);
+        let (comparison, _) = read_and_compare(&store, &[baseline.clone(), id.clone()], None)?;
         Ok::<_, ApiError>(check(comparison, baseline, id, allowed))
     });
     Ok(Json(check.await?))
 }
 
 fn check(comparison: Comparison, baseline: RecordingId, id: RecordingId, allowed: f64) -> Check {
-    let Comparison { differences, comparable, warnings, .. } = comparison;
-    let (mut text, mut short, mut regressions) = (String::new(), false, Vec::new());
-    for difference in differences {
-        short |= difference.outcome == ComparisonOutcome::NotEnoughData;
-        text = difference.text;
-        let worse = difference.figures.into_iter();
-        regressions.extend(worse.filter(|figure| figure.regression().is_some_and(|by| by * 100.0 > allowed)));
-    }
-    let outcome = match (comparable, short, regressions.is_empty()) {
+    let short = comparison.differences.iter().any(|run| run.outcome == ComparisonOutcome::NotEnoughData);
+    let figures = comparison.differences.iter().flat_map(|run| &run.figures);
+    let too_much = |figure: &&FigureDifference| figure.regression().is_some_and(|by| by * 100.0 > allowed);
+    let regressions: Vec<_> = figures.filter(too_much).cloned().collect();
+    let outcome = match (comparison.comparable, short, regressions.is_empty()) {
         (false, ..) => CheckOutcome::NotComparable,
         (_, true, _) => CheckOutcome::NotEnoughData,
         (_, _, true) => CheckOutcome::Pass,
         _ => CheckOutcome::Fail,
     };
-    Check { outcome, text, baseline, id, max_regression_percent: allowed, regressions, warnings }
+    Check { outcome, baseline, id, max_regression_percent: allowed, regressions, comparison }
 }

@@ -29,22 +29,23 @@ pub(super) struct RangeParams {
 /// Largest time that is taken: the largest whole number that every JSON reader knows exactly (RFC 8259, section 6).
 const MAX_MS: u64 = (1 << 53) - 1;
 
-impl RangeParams {
-    /// The range, if one is asked for.
-    fn range(&self) -> Result<Option<(u64, u64)>, ApiError> {
-        let refused = |message| Err(ApiError::new(StatusCode::BAD_REQUEST, message));
-        if self.from_ms.max(self.to_ms).is_some_and(|ms| ms > MAX_MS) {
-            return refused(format!("`from_ms` and `to_ms` are 0 to {MAX_MS}"));
-        }
-        let (from, to) = match (self.from_ms, self.to_ms) {
-            (None, None) => return Ok(None),
-            (from, to) => (from.unwrap_or(0), to.unwrap_or(MAX_MS)),
-        };
-        if from > to {
-            return refused(format!("`from_ms` ({from}) lies behind `to_ms` ({to})"));
-        }
-        Ok(Some((from, to)))
+/// Windows that end in (from, to], ms since the start.
+pub(super) type Range = (u64, u64);
+
+/// The range of two parameters, if one of them is given.
+pub(super) fn range(from_ms: Option<u64>, to_ms: Option<u64>) -> Result<Option<Range>, ApiError> {
+    let refused = |message| Err(ApiError::new(StatusCode::BAD_REQUEST, message));
+    if from_ms.max(to_ms).is_some_and(|ms| ms > MAX_MS) {
+        return refused(format!("`from_ms` and `to_ms` are 0 to {MAX_MS}"));
     }
+    let (from, to) = match (from_ms, to_ms) {
+        (None, None) => return Ok(None),
+        (from, to) => (from.unwrap_or(0), to.unwrap_or(MAX_MS)),
+    };
+    if from > to {
+        return refused(format!("`from_ms` ({from}) lies behind `to_ms` ({to})"));
+    }
+    Ok(Some((from, to)))
 }
 
 /// Sums up a recording, or a part of it.
@@ -63,7 +64,7 @@ pub(super) async fn stats_recording_summary(
     State(app): State<App>,
     Params(params): Params<RangeParams>,
 ) -> Result<Json<Summary>, ApiError> {
-    let range = params.range()?;
+    let range = range(params.from_ms, params.to_ms)?;
     let store = app.captures.store().clone();
     let summary = blocking(move || {
         let capture = store.get(&id)?.capture;

@@ -3,10 +3,9 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use punktfunk_recordings::compare::compare;
 use punktfunk_recordings::{GetError, report};
 
-use super::compare::{CompareParams, read};
+use super::compare::{CompareParams, read_and_compare};
 use crate::error::{ApiError, blocking};
 use crate::extract::{Id, Params};
 use crate::openmetrics;
@@ -69,11 +68,11 @@ pub(super) async fn stats_compare_report(
     State(app): State<App>,
     Params(params): Params<CompareParams>,
 ) -> Result<Response, ApiError> {
-    let ids = params.ids()?;
+    let (ids, range) = params.parse()?;
     let store = app.captures.store().clone();
     let page = blocking(move || {
-        let runs = read(&store, &ids)?;
-        Ok::<_, GetError>(report::comparison(&compare(&runs), &runs))
+        let (comparison, runs) = read_and_compare(&store, &ids, range)?;
+        Ok::<_, GetError>(report::comparison(&comparison, &runs))
     });
     Ok(html(page.await?, "comparison.html"))
 }

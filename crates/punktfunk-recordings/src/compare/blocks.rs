@@ -89,8 +89,10 @@ impl Spread {
 /// Cuts a run into blocks of equal time; by how much their scatter understates the error, as a factor. Blocks without a frame are left out: nothing is known of them.
 fn cut(capture: &Capture) -> (Vec<Block>, f64) {
     let step = if capture.meta.step_ms == 0 { 1000 } else { capture.meta.step_ms };
-    let end = capture.samples.iter().map(|sample| sample.t_ms).max().unwrap_or_default();
-    let windows = usize::try_from(end.div_ceil(step)).unwrap_or(usize::MAX);
+    let window = |sample: &StatsSample| sample.t_ms.saturating_sub(1) / step;
+    let first = capture.samples.iter().map(window).min().unwrap_or_default();
+    let last = capture.samples.iter().map(window).max().unwrap_or_default();
+    let windows = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
     // As long as seconds resemble each other for, by the usual rule; longer if there would be more blocks than needed, shorter
     // if there would be too few.
     let wanted = (windows as f64).cbrt().ceil() as usize;
@@ -99,8 +101,7 @@ fn cut(capture: &Capture) -> (Vec<Block>, f64) {
     let hidden = (wanted as f64 / length as f64).max(1.0).sqrt();
     let mut blocks: BTreeMap<u64, Block> = BTreeMap::new();
     for sample in &capture.samples {
-        let window = sample.t_ms.saturating_sub(1) / step;
-        blocks.entry(window / length as u64).or_default().add(sample);
+        blocks.entry((window(sample) - first) / length as u64).or_default().add(sample);
     }
     // What is left over at the end is no whole block and would weigh as one.
     if blocks.len() > MIN_BLOCKS && windows % length != 0 {

@@ -34,14 +34,18 @@ pub(super) fn differences(runs: &[&CaptureMeta]) -> Vec<ConfigurationDifference>
     all.push(("os", runs.iter().map(|meta| known(&meta.host.os)).collect()));
     all.push(("cpu", runs.iter().map(|meta| meta.host.cpu.clone()).collect()));
     all.retain(|(_, values)| values.windows(2).any(|pair| pair[0] != pair[1]));
-    all.into_iter().map(|(setting, values)| ConfigurationDifference { setting: setting.to_owned(), values }).collect()
+    let difference = |(setting, values): (&str, _)| {
+        let decides = DECIDES.contains(&setting);
+        ConfigurationDifference { setting: setting.to_owned(), values, decides }
+    };
+    all.into_iter().map(difference).collect()
 }
 
 /// Whether runs are comparable, and what to bear in mind.
 pub(super) fn warnings(runs: &[&CaptureMeta], differences: &[ConfigurationDifference]) -> (bool, Vec<String>) {
     let mut warnings = Vec::new();
-    for ConfigurationDifference { setting, values } in differences {
-        if DECIDES.contains(&setting.as_str()) {
+    for ConfigurationDifference { setting, values, decides } in differences {
+        if *decides {
             let values: Vec<String> = values.iter().map(|value| shown(value.as_deref())).collect();
             warnings.push(format!("Not comparable: {setting} differs ({}).", values.join(", ")));
         }

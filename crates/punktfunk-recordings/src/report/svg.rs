@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
-/// The colour of text, beside the six of the palette.
-pub(super) const INK: usize = 6;
+/// Stages that have a colour of their own; the style sheet names it like the stage.
+const STAGES: [&str; 6] = ["capture", "submit", "encode", "packetize", "send", "queue"];
 
-/// Colours of the palette.
-const HUES: usize = 6;
+/// The colour of a stage.
+pub(super) fn stage(name: &str) -> &'static str {
+    STAGES.into_iter().find(|known| *known == name).unwrap_or("other")
+}
 
 const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 240.0;
@@ -25,8 +27,8 @@ const MARKS: usize = 100;
 /// One series: ms since the start, and the value; `None` where there is none.
 pub(super) struct Line {
     pub(super) name: String,
-    /// Which colour.
-    pub(super) hue: usize,
+    /// A class of the style sheet.
+    pub(super) colour: &'static str,
     pub(super) points: Vec<(u64, Option<f64>)>,
 }
 
@@ -41,6 +43,8 @@ pub(super) struct Graph<'a> {
     pub(super) limit: Option<f64>,
     /// Lines from top to bottom, ms since the start.
     pub(super) marks: Vec<u64>,
+    /// Where it begins, ms since the start.
+    pub(super) start: u64,
 }
 
 /// Values at equal distances of time, the first one at `first` ms.
@@ -55,10 +59,10 @@ impl Graph<'_> {
     pub(super) fn draw(&self) -> Markup {
         let all = || self.areas.iter().chain(&self.lines);
         let end = all().flat_map(|line| &line.points).map(|(t, _)| *t).max().unwrap_or_default();
-        if end == 0 {
+        if end <= self.start {
             return html! { figure { figcaption { (self.title) ": nothing was measured" } } };
         }
-        let width = all().map(Line::step).max().unwrap_or(1).max(end.div_ceil(COLUMNS)).max(1);
+        let width = all().map(Line::step).max().unwrap_or(1).max((end - self.start).div_ceil(COLUMNS)).max(1);
         let lines: Vec<Columns> = self.lines.iter().map(|line| line.columns(width)).collect();
         // All areas are of one session, so they have their values at the same times.
         let areas: Vec<Columns> = self.areas.iter().map(|area| area.columns(width)).collect();
@@ -73,7 +77,8 @@ impl Graph<'_> {
             stack.iter().flat_map(|(_, _, above)| above).chain(lines.iter().flat_map(|line| &line.values)).flatten();
         let highest = values.copied().fold(self.limit.unwrap_or(0.0), f64::max);
         let top = nice(highest);
-        let at = |ms: u64| LEFT + (WIDTH - LEFT) * ms as f64 / end as f64;
+        let length = end - self.start;
+        let at = |ms: u64| LEFT + (WIDTH - LEFT) * ms.saturating_sub(self.start) as f64 / length as f64;
         let x = |first: u64| move |column: usize| at((first + column as u64 * width).min(end));
         let y = |value: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - value / top);
         let tick = |part: u32| top * f64::from(part) / 4.0;
@@ -81,7 +86,7 @@ impl Graph<'_> {
             figure {
                 figcaption {
                     (self.title) ", " (self.unit) br;
-                    @for line in all() { span.key { svg viewBox="0 0 10 8" aria-hidden="true" { rect class={ "a" (line.class()) } width="10" height="8" {} } bdi { (line.name) } } }
+                    @for line in all() { span.key { svg viewBox="0 0 10 8" aria-hidden="true" { rect class={ "a " (line.colour) } width="10" height="8" {} } bdi { (line.name) } } }
                 }
                 svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(self.title) {
                     @for part in 0..=4 {
@@ -89,18 +94,18 @@ impl Graph<'_> {
                         text x=(LEFT - 6.0) y=(y(tick(part)) + 4.0) text-anchor="end" { (short(tick(part))) }
                     }
                     @for part in 0..=4_u64 {
-                        text x=(at(end * part / 4)) y=(HEIGHT - 6.0) text-anchor=(if part == 0 { "start" } else if part == 4 { "end" } else { "middle" }) {
-                            (clock(end * part / 4))
+                        text x=(at(self.start + length * part / 4)) y=(HEIGHT - 6.0) text-anchor=(if part == 0 { "start" } else if part == 4 { "end" } else { "middle" }) {
+                            (clock(self.start + length * part / 4))
                         }
                     }
                     @for (area, (first, below, above)) in self.areas.iter().zip(&stack) {
-                        path class={ "a a" (area.class()) } d=(filled(below, above, &x(*first), &y)) {}
+                        path class={ "a " (area.colour) } d=(filled(below, above, &x(*first), &y)) {}
                     }
                     @for (line, values) in self.lines.iter().zip(&lines) {
-                        path class={ "s s" (line.class()) } d=(stroked(&values.values, &x(values.first), &y)) {}
+                        path class={ "s " (line.colour) } d=(stroked(&values.values, &x(values.first), &y)) {}
                     }
                     @if let Some(limit) = self.limit { line.limit x1=(LEFT) x2=(WIDTH) y1=(y(limit)) y2=(y(limit)) {} }
-                    @for ms in self.marks.iter().filter(|ms| **ms <= end).take(MARKS) { line.mark x1=(at(*ms)) x2=(at(*ms)) y1=(TOP) y2=(HEIGHT - BOTTOM) {} }
+                    @for ms in self.marks.iter().filter(|ms| (self.start..=end).contains(*ms)).take(MARKS) { line.mark x1=(at(*ms)) x2=(at(*ms)) y1=(TOP) y2=(HEIGHT - BOTTOM) {} }
                 }
             }
         }
@@ -108,10 +113,6 @@ impl Graph<'_> {
 }
 
 impl Line {
-    fn class(&self) -> usize {
-        if self.hue == INK { INK } else { self.hue % HUES }
-    }
-
     /// The usual distance of two points, ms.
     fn step(&self) -> u64 {
         let mut steps: Vec<u64> = self.points.windows(2).map(|pair| pair[1].0.saturating_sub(pair[0].0)).collect();
@@ -205,6 +206,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn series_have_the_colours_that_they_have_on_the_dashboards() {
+        let style = include_str!("report.css");
+        let table: serde_json::Value =
+            serde_json::from_str(include_str!("../../../../dashboards/colours.json")).unwrap();
+        let holds = |name: &str, colour: &serde_json::Value| {
+            let [light, dark] = ["light", "dark"].map(|scheme| colour[scheme].as_str().unwrap());
+            let rule = format!(".{name} {{ --c: light-dark({light}, {dark}); }}");
+            assert!(style.contains(&rule), "report.css wants {rule}");
+        };
+        let stages = table["stages"].as_array().unwrap();
+        let names: Vec<&str> = stages.iter().map(|stage| stage["name"].as_str().unwrap()).collect();
+        assert_eq!(names, STAGES);
+        stages.iter().zip(STAGES).for_each(|(colour, name)| holds(name, colour));
+        ["host", "new", "goodput", "target", "other"].iter().for_each(|name| holds(name, &table[*name]));
+    }
+
+    #[test]
     fn a_gap_stays_a_gap() {
         let values = vec![Some(1.0), Some(2.0), None, Some(3.0)];
         assert_eq!(runs(&values).collect::<Vec<_>>(), [0..2, 3..4]);
@@ -217,7 +235,7 @@ mod tests {
     fn a_steady_run_has_no_gap_and_a_missing_second_is_one() {
         let line = |times: &[u64]| {
             let points = times.iter().map(|t| (*t, Some(1.0))).collect();
-            Line { name: String::new(), hue: 0, points }
+            Line { name: String::new(), colour: "host", points }
         };
         // A short first and last window, and windows that end a millisecond early or late.
         let steady = line(&[730, 1730, 2731, 3730, 4729, 5730, 6000]);

@@ -55,7 +55,7 @@ fn with_samples(capture: Capture, samples: Vec<StatsSample>) -> Capture {
 }
 
 fn difference(a: Capture, b: Capture) -> RunDifference {
-    compare(&[a, b]).differences.remove(0)
+    compare(&mut [a, b], None).differences.remove(0)
 }
 
 /// Both halves of a run as runs of their own.
@@ -124,11 +124,41 @@ fn runs_that_did_other_work_are_called_so() {
     b.meta.sessions[0].height = 1080;
     b.meta.sessions[0].client = "another".into();
     b.meta.interrupted = true;
-    let compared = compare(&[a, b]);
+    let compared = compare(&mut [a, b], None);
     assert!(!compared.comparable);
     assert!(compared.warnings[0].contains("resolution") && compared.warnings[1].contains("interrupted"));
     let settings: Vec<_> = compared.configuration.iter().map(|one| one.setting.as_str()).collect();
     assert_eq!(settings, ["resolution", "client"]);
+    let decides: Vec<_> = compared.configuration.iter().map(|one| one.decides).collect();
+    assert_eq!(decides, [true, false]);
+}
+
+#[test]
+fn a_part_of_the_runs_is_compared_alone() {
+    // Slow in the first half, as the baseline in the second.
+    let (baseline, slow) = (run(1, 60, 1.0), run(2, 30, 2.0));
+    let mut samples = slow.samples.clone();
+    samples.extend(run(3, 60, 1.0).samples.into_iter().skip(30));
+    let half = with_samples(run(2, 60, 1.0), samples);
+    let outcome = |range| compare(&mut [baseline.clone(), half.clone()], Some(range)).differences.remove(0).outcome;
+    assert_eq!(outcome((0, 29_000)), ComparisonOutcome::Worse);
+    assert_eq!(outcome((29_000, 60_000)), ComparisonOutcome::NoChange);
+    assert_eq!(outcome((61_000, 70_000)), ComparisonOutcome::NotEnoughData);
+    let part = compare(&mut [baseline.clone(), half.clone()], Some((29_000, u64::MAX)));
+    assert_eq!((part.from_ms, part.to_ms), (Some(29_000), Some(baseline.meta.duration_ms)));
+    assert_eq!(part.runs[0].figures.frames, 30 * 60);
+}
+
+#[test]
+fn what_stands_out_leads_once_a_series() {
+    let found = difference(run(1, 60, 1.0), run(2, 60, 2.0));
+    let leading: Vec<_> = found.leading.iter().map(|at| &found.figures[*at]).collect();
+    let series: Vec<_> = leading.iter().map(|figure| (figure.series.as_str(), figure.figure.as_str())).collect();
+    assert!(series.contains(&("encode", "p99")) && series.contains(&("host", "p99")), "{series:?}");
+    assert!(!series.contains(&("encode", "p95")), "{series:?}");
+    let places: Vec<_> =
+        leading.iter().map(|figure| found.text.find(&format!("{} {} ", figure.series, figure.figure))).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{}", found.text);
 }
 
 proptest! {

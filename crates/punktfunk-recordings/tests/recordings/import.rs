@@ -14,9 +14,10 @@ fn store() -> (tempfile::TempDir, Store) {
 /// Whatever is taken in holds up in everything that is made from it.
 fn holds_up(store: &Store, id: &RecordingId) {
     let capture = store.get(id).unwrap().capture;
-    let runs = [capture.clone(), capture];
+    let mut runs = [capture.clone(), capture];
     assert!(report::recording(&runs[0]).contains("</html>"));
-    assert!(report::comparison(&compare(&runs), &runs).contains("</html>"));
+    let comparison = compare(&mut runs, None);
+    assert!(report::comparison(&comparison, &runs).contains("</html>"));
 }
 
 #[test]

@@ -1,0 +1,19 @@
+// The range of a run that is looked at, as addresses carry it.
+import type { Span } from '@/chart/types';
+
+export interface SpanSearch {
+  from?: number | undefined;
+  to?: number | undefined;
+}
+
+/** The range, if the address names one. */
+export const spanOf = ({ from, to }: SpanSearch): Span | undefined =>
+  from !== undefined && to !== undefined && from < to ? { from, to } : undefined;
+
+/** The address with another range, or with none. */
+export function withSpan<T extends SpanSearch>(search: T, span: Span | undefined): T {
+  const rest = { ...search };
+  delete rest.from;
+  delete rest.to;
+  return { ...rest, ...span };
+}
