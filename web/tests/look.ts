@@ -43,10 +43,14 @@ export async function open(page: Page, address: string): Promise<void> {
   await expect(page.getByRole('status').filter({ hasText: '…' })).toHaveCount(0);
 }
 
+/** Pixels by which a page is wider than its window. */
+export const excess = (page: Page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+
 /** What axe finds, with examples, and whether the page is wider than its window. */
 export async function flaws(page: Page): Promise<unknown[]> {
   const { violations } = await new AxeBuilder({ page }).analyze();
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  const wide = await excess(page);
   return [
     ...violations.map(({ id, nodes }) => [id, ...nodes.slice(0, 3).map(({ html }) => html)]),
     ...(wide > 0 ? [`${String(wide)} px too wide`] : []),
