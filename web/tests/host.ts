@@ -167,7 +167,10 @@ export class Host {
 
   /** A client that streams until it is killed. */
   async stream(name: string): Promise<ChildProcess> {
-    const before = ((await this.ctl('sessions')) as unknown[]).length;
+    const sessions = async () =>
+      ((await this.ctl('sessions')) as { id: string }[]).map(({ id }) => id);
+    // One that was killed just now may still be among them.
+    const before = await sessions();
     const child = this.probe(name, [
       'connect',
       this.native,
@@ -179,7 +182,7 @@ export class Host {
       '30',
     ]);
     await until(async () =>
-      ((await this.ctl('sessions')) as unknown[]).length > before ? true : undefined,
+      (await sessions()).some((id) => !before.includes(id)) ? true : undefined,
     );
     return child;
   }

@@ -46,7 +46,7 @@ test('a run is armed, marked, stopped, read, named and compared by keys alone', 
   const button = (name: string) => page.getByRole('button', { name, exact: true });
 
   // Into the content at once, past the navigation.
-  await tabTo(page, page.getByRole('link', { name: 'Skip to content' }));
+  await tabTo(page, page.getByRole('link', { name: 'Skip to the content' }));
   await page.keyboard.press('Enter');
   await expect(page.getByRole('main')).toBeFocused();
   await tabTo(page, page.getByLabel('Label'));

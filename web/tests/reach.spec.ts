@@ -1,5 +1,5 @@
 // Whom the console reaches: axe over every state that is more than a page, forced colours, no motion, language and theme.
-import { expect, test, type Page } from '@playwright/test';
+import { expect, test, type Locator, type Page } from '@playwright/test';
 import { readFileSync } from 'node:fs';
 
 import { Host } from './host';
@@ -142,6 +142,51 @@ test.describe('with a recording', () => {
     await page.emulateMedia({ reducedMotion: 'no-preference' });
     await expect.poll(moving).toBeGreaterThan(0);
     await host.ctl('stop');
+  });
+
+  test('where the system chooses the colours, what is chosen, can be pressed or is drawn is seen', async ({
+    page,
+  }) => {
+    await page.emulateMedia({ forcedColors: 'active', colorScheme: 'dark' });
+    await host.signIn(page, '/recordings');
+    const ground = (of: Locator) => of.evaluate((it) => getComputedStyle(it).backgroundColor);
+    const pages = page.getByRole('navigation');
+    expect(await ground(pages.getByRole('link', { name: 'Recordings' }))).not.toBe(
+      await ground(pages.getByRole('link', { name: 'Clients' })),
+    );
+    await page.getByRole('table').getByRole('link', { name: 'base' }).click();
+    await expect(page.getByRole('region', { name: 'Verdict' })).toBeVisible();
+    expect(await ground(button(page, 'p50'))).not.toBe(await ground(button(page, 'p99')));
+    await button(page, 'Settings').click();
+    await button(page, 'Light').click();
+    const bare = await page.getByRole('button').evaluateAll((all) =>
+      all.flatMap((it) => {
+        const { borderStyle, borderColor } = getComputedStyle(it);
+        const isEdged = borderStyle === 'solid' && borderColor !== 'rgba(0, 0, 0, 0)';
+        // One of several stands in a common edge.
+        return isEdged || it.hasAttribute('aria-pressed') ? [] : [it.outerHTML];
+      }),
+    );
+    expect(bare).toEqual([]);
+
+    const graph = page.getByRole('figure').filter({ hasText: 'Where the time of a frame goes' });
+    const swatches = await graph
+      .locator('li > span:first-child')
+      .evaluateAll((all) => all.map((it) => getComputedStyle(it).backgroundColor));
+    expect(swatches.length).toBeGreaterThan(5);
+    expect(new Set(swatches).size).toBe(swatches.length);
+    const tints = await graph.locator('canvas').evaluate((it: HTMLCanvasElement) => {
+      const { data } = it.getContext('2d')?.getImageData(0, 0, it.width, it.height) ?? { data: [] };
+      const seen = new Set<string>();
+      for (let at = 0; at < data.length; at += 4) {
+        const [r = 0, g = 0, b = 0] = data.slice(at, at + 3);
+        if (Math.max(r, g, b) - Math.min(r, g, b) > 60) {
+          seen.add([r, g, b].map((part) => part >> 5).join());
+        }
+      }
+      return seen.size;
+    });
+    expect(tints).toBeGreaterThan(1);
   });
 
   test('language and theme follow the browser until they are set, and nothing typed is lost', async ({
