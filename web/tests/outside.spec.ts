@@ -1,5 +1,5 @@
 // The console as others meet it: over the network, from pages of other origins, and by what is left behind.
-import { expect, test, type Page } from '@playwright/test';
+import { expect, test, type Page, type Request } from '@playwright/test';
 import { createServer, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 
@@ -210,13 +210,13 @@ for (const [whose, name] of [
     const other = await elsewhere();
     try {
       const before = await whole();
-      const sent: Promise<Record<string, string>>[] = [];
+      const sent: Request[] = [];
       const granted: string[] = [];
       const refused: string[] = [];
       page.on('console', (message) => refused.push(message.text()));
       const ours = `${host.url}/api`;
       page.on('request', (request) => {
-        if (request.url().startsWith(ours)) sent.push(request.allHeaders());
+        if (request.url().startsWith(ours)) sent.push(request);
       });
       page.on('response', (response) => {
         if (response.url().startsWith(ours) && response.ok()) granted.push(response.url());
@@ -228,7 +228,8 @@ for (const [whose, name] of [
         .not.toEqual([]);
       await expect(page.frameLocator('[name=console]').locator('#root')).toHaveCount(0);
       expect(sent.length).toBeGreaterThan(70);
-      const cookies = (await Promise.all(sent)).filter(({ cookie }) => cookie !== undefined);
+      const headers = await Promise.all(sent.map((request) => request.allHeaders()));
+      const cookies = headers.filter(({ cookie }) => cookie !== undefined);
       expect(cookies.length > 0).toBe(name === '127.0.0.1');
       expect(granted).toEqual([]);
 
