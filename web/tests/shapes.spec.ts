@@ -122,7 +122,7 @@ test('a part of runs is compared alone, any session of each, and the address res
 }) => {
   const ids = `${idOf('00-native')},${idOf('02-mixed-three')}`;
   await host.signIn(page, `/compare?ids=${ids}`);
-  await expect(page.getByText('Not comparable: Sessions measured differs (1, 3).')).toBeVisible();
+  await expect(page.getByText('Not the same: Sessions measured (1, 3).')).toBeVisible();
   const graph = page.getByRole('group', { name: /Runs over one another/ });
   await graph.focus();
   await graph.press('ArrowRight');

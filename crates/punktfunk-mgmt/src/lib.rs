@@ -33,6 +33,7 @@ mod metrics;
 mod openapi;
 mod openmetrics;
 mod pairing;
+mod room;
 mod routes;
 mod served;
 mod server;

@@ -12,6 +12,7 @@ use crate::export::Export;
 use crate::limits::RequestLimits;
 use crate::metrics::RequestCounts;
 use crate::pairing::Pairing;
+use crate::room::Room;
 use crate::tokens::Tokens;
 
 /// The parts of the API, put together by the host.
@@ -53,7 +54,8 @@ pub(crate) struct Inner {
     /// One permit an open event stream.
     pub(crate) streams: Arc<Semaphore>,
     /// One permit: recordings are taken in one at a time, since each is held in memory.
-    pub(crate) imports: Semaphore,
+    imports: Arc<Semaphore>,
+    room: Room,
     /// One permit a remote read under way.
     reads: Arc<Semaphore>,
     remote_read: Arc<RemoteRead>,
@@ -67,7 +69,8 @@ impl App {
         let streams = Arc::new(Semaphore::new(parts.limits.streams));
         let remote_read = Arc::new(RemoteRead::new(parts.captures.store().clone(), Limits::default()));
         let reads = Arc::new(Semaphore::new(READS));
-        Self(Arc::new(Inner { parts, streams, imports: Semaphore::new(1), reads, remote_read }))
+        let imports = Arc::new(Semaphore::new(1));
+        Self(Arc::new(Inner { parts, streams, imports, room: Room::default(), reads, remote_read }))
     }
 
     /// One permit a remote read under way.
@@ -86,8 +89,13 @@ impl App {
     }
 
     /// One permit: a recording is taken in.
-    pub(crate) fn imports(&self) -> &Semaphore {
-        &self.0.imports
+    pub(crate) fn imports(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.imports)
+    }
+
+    /// Room for recordings in memory.
+    pub(crate) fn room(&self) -> &Room {
+        &self.0.room
     }
 }
 

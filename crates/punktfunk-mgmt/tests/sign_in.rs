@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 mod support;
 
-use support::wire::{connect, whole};
+use support::wire::{self, Events, connect, whole};
 use support::{Answer, Rig};
 
 const SESSION: &str = "/api/v1/auth/session";
@@ -230,5 +230,34 @@ async fn a_cookie_that_another_page_of_this_machine_sets_does_not_hide_the_sessi
     assert_eq!(ask(&server, Method::GET, STATUS, &[("cookie", &both)], None).await.status, 200);
     for wrong in [format!("{name}=tossed"), format!("{name}="), format!("x{}", browser.cookie), "\"".into()] {
         ask(&server, Method::GET, STATUS, &[("cookie", &wrong)], None).await.refusal(401);
+    }
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_event_streams_of_that_session_and_no_other() {
+    let rig = Rig::new();
+    let server = rig.serve(|_| ()).await;
+    let (leaves, stays) =
+        (Browser::by_token(&server, rig.operator()).await, Browser::by_token(&server, rig.operator()).await);
+    let watch = async |browser: &Browser| {
+        let request = Request::builder()
+            .uri("/api/v1/stats/capture/stream")
+            .header("host", server.address().to_string())
+            .header("cookie", &browser.cookie)
+            .body(Full::default());
+        Events::of(wire::ask(connect(server.address()).await, request.unwrap()).await.unwrap())
+    };
+    let (mut ends, mut ends_too, mut goes_on) = (watch(&leaves).await, watch(&leaves).await, watch(&stays).await);
+    let mut by_token = Events::open(&rig, server.address(), None).await;
+    for events in [&mut ends, &mut ends_too, &mut goes_on, &mut by_token] {
+        assert!(events.next().await.is_some());
+    }
+    let change = [("cookie", leaves.cookie.as_str()), ("x-csrf-token", &leaves.csrf)];
+    assert_eq!(ask(&server, Method::DELETE, SESSION, &change, None).await.status, 204);
+    assert!(ends.next().await.is_none() && ends_too.next().await.is_none());
+
+    rig.post("/api/v1/stats/capture/start", "{}").await;
+    for events in [&mut goes_on, &mut by_token] {
+        assert_eq!(events.next().await.unwrap().data["state"], "armed");
     }
 }

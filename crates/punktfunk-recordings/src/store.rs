@@ -199,8 +199,10 @@ impl Store {
     ///
     /// # Errors
     /// [`ImportError`] says what is wrong with it, or that it could not be written. No other recording is touched.
-    pub fn import(&self, bytes: &[u8], now_unix_ms: u64) -> Result<Updated, ImportError> {
-        let mut capture = crate::import::read(bytes, now_unix_ms)?;
+    pub fn import(&self, bytes: impl AsRef<[u8]>, now_unix_ms: u64) -> Result<Updated, ImportError> {
+        let mut capture = crate::import::read(bytes.as_ref(), now_unix_ms)?;
+        // As large as what was made of them, and of no use any more.
+        drop(bytes);
         capture.meta.id = self.reserve(capture.meta.id.with_room());
         let revision = self.save(&capture)?;
         Ok(Updated { meta: capture.meta, revision })

@@ -80,6 +80,7 @@ function Graphs(props: RunGraphsProps) {
             ...(budgetUs !== undefined && !isNear ? [m.budget_above({ time: ms(budgetUs) })] : []),
           ].join(' ')}
           graph={stages}
+          measure="ms"
           unit={ms}
           axis={msAxis}
           height={280}
@@ -97,13 +98,21 @@ function Graphs(props: RunGraphsProps) {
         </Chart>
       </section>
       <section className="card min-w-0 p-4">
-        <Chart {...shared} title={m.graph_rate()} graph={rate} unit={fps} axis={axis} />
+        <Chart
+          {...shared}
+          title={m.graph_rate()}
+          measure="fps"
+          graph={rate}
+          unit={fps}
+          axis={axis}
+        />
       </section>
       <section className="card min-w-0 p-4">
         <Chart
           {...shared}
           title={m.graph_throughput()}
           graph={throughput}
+          measure="Mbit/s"
           unit={mbps}
           axis={axis}
         />
@@ -113,7 +122,14 @@ function Graphs(props: RunGraphsProps) {
       </section>
       {rtt.columns.length > 0 && (
         <section className="card min-w-0 p-4">
-          <Chart {...shared} title={m.graph_network()} graph={rtt} unit={ms} axis={msAxis} />
+          <Chart
+            {...shared}
+            title={m.graph_network()}
+            measure="ms"
+            graph={rtt}
+            unit={ms}
+            axis={msAxis}
+          />
         </section>
       )}
     </div>

@@ -19,6 +19,8 @@ export interface ChartProps extends Omit<Look, 'height' | 'x'> {
   title: string;
   description?: ReactNode;
   graph: Graph;
+  /** What the axis counts in. */
+  measure?: string;
   /** Writes a figure with its unit. */
   unit: (value: number | null | undefined) => string;
   /** What is seen of x; all of it without. */
@@ -163,6 +165,7 @@ export function Chart(props: ChartProps) {
     <figure className="m-0 min-w-0">
       <figcaption className="mb-1 flex flex-wrap items-center gap-x-3 gap-y-1">
         <h2>{title}</h2>
+        {props.measure !== undefined && <span className="text-sm text-muted">{props.measure}</span>}
         {props.children}
         <span ref={readout} className="ml-auto min-h-5 text-sm text-muted" />
       </figcaption>

@@ -72,7 +72,7 @@ function Compared({
       <div>
         <BackLink />
         <div className="mt-1 flex flex-wrap items-center justify-between gap-3">
-          <h1>{m.compare()}</h1>
+          <h1>{m.comparison()}</h1>
           <a
             href={report}
             download="punktfunk-comparison.html"
@@ -308,6 +308,7 @@ function Overlay({
       )}
       <Chart
         title={m.graph_overlay()}
+        measure="ms"
         description={m.graph_overlay_how()}
         graph={graph}
         unit={ms}

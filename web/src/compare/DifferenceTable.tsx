@@ -11,6 +11,9 @@ import { differenceIn, figureName, valueIn } from './words';
 
 type Figure = Schemas['FigureDifference'];
 
+/** On a phone there is room for what changed, not for what it was. */
+const BASELINE = 'max-sm:hidden';
+
 function Change({ figure }: { figure: Figure | undefined }) {
   if (figure === undefined) return <td className="px-2">{ABSENT}</td>;
   const text = differenceIn(figure.unit);
@@ -71,11 +74,15 @@ export function DifferenceTable({
         <table className="w-full text-right">
           <thead className="text-sm text-muted">
             <tr>
-              <th scope="col" className="py-1 pr-3 text-left font-medium">
+              <th scope="col" className="sticky left-0 bg-surface py-1 pr-3 text-left font-medium">
                 {m.figure()}
               </th>
-              {names.map((name) => (
-                <th key={name} scope="col" className="max-w-56 truncate px-2 font-medium">
+              {names.map((name, at) => (
+                <th
+                  key={name}
+                  scope="col"
+                  className={`max-w-56 truncate px-2 font-medium ${at === 0 ? BASELINE : ''}`}
+                >
                   <bdi>{name}</bdi>
                 </th>
               ))}
@@ -84,7 +91,10 @@ export function DifferenceTable({
           <tbody>
             {changed.map(([key, first]) => (
               <tr key={key} className="border-t border-line">
-                <th scope="row" className="py-1.5 pr-3 text-left font-medium whitespace-nowrap">
+                <th
+                  scope="row"
+                  className="sticky left-0 bg-surface py-1.5 pr-3 text-left font-medium whitespace-nowrap"
+                >
                   <span className="flex items-center gap-2">
                     <span
                       aria-hidden
@@ -97,7 +107,9 @@ export function DifferenceTable({
                     {figureName(first)}
                   </span>
                 </th>
-                <td className="px-2 whitespace-nowrap">{valueIn(first.unit)(first.baseline)}</td>
+                <td className={`px-2 whitespace-nowrap ${BASELINE}`}>
+                  {valueIn(first.unit)(first.baseline)}
+                </td>
                 {differences.map((run, at) => (
                   <Change key={names[at + 1]} figure={find(run, key)} />
                 ))}

@@ -37,7 +37,9 @@ const RATES: Record<string, () => string> = {
 
 /** `encode p99`, `host mean`; rates by their name. */
 export function figureName({ series, figure }: Pick<Figure, 'series' | 'figure'>): string {
-  return RATES[`${series} ${figure}`]?.() ?? `${series} ${figure === 'mean' ? m.mean() : figure}`;
+  return (
+    RATES[`${series} ${figure}`]?.() ?? `${series} ${figure === 'mean' ? m.figure_mean() : figure}`
+  );
 }
 
 /** A value of a figure. */

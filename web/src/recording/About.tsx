@@ -114,12 +114,7 @@ export function Configuration({
               [m.picture(), `${size(session.width, session.height)} @ ${fps(session.fps)}`],
               [m.codec(), `${session.codec} (${session.encoder})`],
               [m.source(), session.source_kind],
-              [
-                m.sound(),
-                session.audio === 'silent'
-                  ? m.sound_silent()
-                  : (session.audio ?? m.sound_unknown()),
-              ],
+              [m.sound(), session.audio === 'silent' ? m.sound_silent() : session.audio],
               [m.latency_target(), ms(session.latency_target_us)],
             ]}
           />

@@ -123,6 +123,7 @@ function FrameBars({ kept, span }: { kept: Schemas['KeptFrames']; span: Schemas[
     <div className="mt-4">
       <Chart
         title={m.frame_by_frame()}
+        measure="ms"
         graph={graph}
         x="number"
         atX={count}

@@ -180,9 +180,14 @@ function Row({ entry, chosen, onChoose, evicted, baseline }: TableProps & { entr
           )}
         </div>
         <div className="truncate text-sm text-muted">
-          {meta
-            ? `${moment(meta.started_unix_ms)} · ${clock(meta.duration_ms)}`
-            : `${bytes(entry.bytes)} · ${entry.reason ?? ''}`}
+          {meta ? (
+            <>
+              {moment(meta.started_unix_ms)}
+              <span className="lg:hidden"> · {clock(meta.duration_ms)}</span>
+            </>
+          ) : (
+            `${bytes(entry.bytes)} · ${entry.reason ?? ''}`
+          )}
           {id != null && evicted.has(id) && ` · ${m.evicted_next()}`}
         </div>
       </div>
@@ -207,7 +212,10 @@ function Row({ entry, chosen, onChoose, evicted, baseline }: TableProps & { entr
       <div role="cell" className="min-w-0">
         {meta?.verdict ? (
           <Badge tone={TONE[meta.verdict.kind]} title={meta.verdict.text}>
-            <span className="max-w-24 truncate sm:max-w-none">{short(meta.verdict)}</span>
+            <span className="max-w-24 truncate sm:hidden">
+              {meta.verdict.stage ?? short(meta.verdict)}
+            </span>
+            <span className="max-sm:hidden">{short(meta.verdict)}</span>
           </Badge>
         ) : meta ? (
           '–'

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use ring::{digest, hmac};
+use tokio::sync::watch;
 
 use crate::tokens::{Role, Token};
 
@@ -51,10 +52,37 @@ struct Session {
     role: Role,
     opened: Instant,
     used: Instant,
+    /// Goes with the session, which tells whoever waits for its end.
+    _lives: watch::Sender<()>,
+    end: watch::Receiver<()>,
+}
+
+/// The end of a session: signed out, displaced by others, or out of time.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    gone: watch::Receiver<()>,
+    latest: Instant,
+}
+
+impl End {
+    /// Whether it has come, short of being out of time.
+    pub(crate) fn has_come(&self) -> bool {
+        self.gone.has_changed().is_err()
+    }
+
+    /// Returns when it comes.
+    pub(crate) async fn comes(&mut self) {
+        // Nothing is ever sent: the channel ends with the session.
+        let gone = async { while self.gone.changed().await.is_ok() {} };
+        tokio::select! {
+            () = gone => {}
+            () = tokio::time::sleep_until(self.latest.into()) => {}
+        }
+    }
 }
 
 /// A session that a request showed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct SignedIn {
     /// What it allows.
     pub(crate) role: Role,
@@ -62,6 +90,8 @@ pub(crate) struct SignedIn {
     pub(crate) csrf_token: String,
     /// How long it lasts at most.
     pub(crate) remaining: Duration,
+    /// When it is over.
+    pub(crate) end: End,
 }
 
 impl SignIn {
@@ -107,9 +137,11 @@ impl SignIn {
             oldest.map(|at| state.sessions.remove(at));
         }
         let digest = digest_of(secret.reveal().as_bytes());
-        state.sessions.push(Session { digest, role, opened: now, used: now });
-        let csrf_token = csrf_token(secret.reveal().as_bytes());
-        Ok((secret, SignedIn { role, csrf_token, remaining: SESSION_LIFETIME }))
+        let (lives, end) = watch::channel(());
+        let session = Session { digest, role, opened: now, used: now, _lives: lives, end };
+        let signed_in = session.shown_by(secret.reveal().as_bytes(), now);
+        state.sessions.push(session);
+        Ok((secret, signed_in))
     }
 
     /// The session of this secret; it counts as used.
@@ -119,14 +151,25 @@ impl SignIn {
         state.expire(now);
         let session = state.sessions.iter_mut().find(|session| session.digest == digest)?;
         session.used = now;
-        let remaining = SESSION_LIFETIME.saturating_sub(now.saturating_duration_since(session.opened));
-        Some(SignedIn { role: session.role, csrf_token: csrf_token(secret), remaining })
+        Some(session.shown_by(secret, now))
     }
 
     /// Ends the session of this secret.
     pub(crate) fn close(&self, secret: &[u8]) {
         let digest = digest_of(secret);
         self.0.lock().sessions.retain(|session| session.digest != digest);
+    }
+}
+
+impl Session {
+    fn shown_by(&self, secret: &[u8], now: Instant) -> SignedIn {
+        let latest = self.opened + SESSION_LIFETIME;
+        SignedIn {
+            role: self.role,
+            csrf_token: csrf_token(secret),
+            remaining: latest.saturating_duration_since(now),
+            end: End { gone: self.end.clone(), latest },
+        }
     }
 }
 
@@ -182,10 +225,10 @@ mod tests {
         let closed = open();
         assert_eq!(find(&closed, start).unwrap().role, Role::Operator);
         sign_in.close(closed.reveal().as_bytes());
-        assert_eq!(find(&closed, start), None);
+        assert!(find(&closed, start).is_none());
 
         let unused = open();
-        assert_eq!(find(&unused, start + IDLE), None);
+        assert!(find(&unused, start + IDLE).is_none());
 
         let used = open();
         let mut now = start;
@@ -193,7 +236,7 @@ mod tests {
             now += IDLE / 2;
             assert_eq!(find(&used, now).unwrap().remaining, start + SESSION_LIFETIME - now);
         }
-        assert_eq!(find(&used, start + SESSION_LIFETIME), None);
+        assert!(find(&used, start + SESSION_LIFETIME).is_none());
     }
 
     #[test]
@@ -210,9 +253,24 @@ mod tests {
         }
         let now = start + Duration::from_secs(100);
         assert_eq!(sign_in.redeem(first_link.reveal().as_bytes(), now), None);
-        assert_eq!(sign_in.find(forgotten.reveal().as_bytes(), now), None);
+        assert!(sign_in.find(forgotten.reveal().as_bytes(), now).is_none());
         let state = sign_in.0.lock();
         assert_eq!((state.links.len(), state.sessions.len()), (MAX_LINKS, MAX_SESSIONS));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_hears_of_the_end_of_a_session() {
+        let (sign_in, start) = (SignIn::default(), Instant::now());
+        let (secret, mut one) = sign_in.open(Role::Operator, start).unwrap();
+        let (_, mut other) = sign_in.open(Role::Operator, start).unwrap();
+        sign_in.close(secret.reveal().as_bytes());
+        assert!(one.end.has_come() && !other.end.has_come());
+        one.end.comes().await;
+
+        let began = tokio::time::Instant::now();
+        other.end.comes().await;
+        let waited = began.elapsed();
+        assert!(waited.abs_diff(SESSION_LIFETIME) < Duration::from_secs(60), "{waited:?}");
     }
 
     #[test]

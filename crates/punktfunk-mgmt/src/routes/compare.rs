@@ -83,7 +83,7 @@ pub(super) async fn stats_compare(
 ) -> Result<Json<Comparison>, ApiError> {
     let (ids, range) = params.parse()?;
     let store = app.captures.store().clone();
-    Ok(Json(blocking(move || Ok::<_, GetError>(read_and_compare(&store, &ids, range)?.0)).await?))
+    Ok(Json(app.room().holding(ids.len(), move || Ok::<_, GetError>(read_and_compare(&store, &ids, range)?.0)).await?))
 }
 
 /// The recording that others are held against.
@@ -218,7 +218,7 @@ pub(super) async fn stats_recording_check(
     let named = params.baseline.as_ref().map(|name| name.parse().map_err(|_| ApiError::no_recording(name)));
     let named: Option<RecordingId> = named.transpose()?;
     let store = app.captures.store().clone();
-    let check = blocking(move || {
+    let check = app.room().holding(2, move || {
         let pinned = || store.baseline().map_err(ApiError::internal);
         let baseline = match named {
             Some(named) => named,

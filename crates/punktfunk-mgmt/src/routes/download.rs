@@ -8,7 +8,7 @@ use punktfunk_recordings::{StageStats, StatsSample, Summary, export, summarize};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::error::{ApiError, blocking};
+use crate::error::ApiError;
 use crate::extract::{Id, Params};
 use crate::state::App;
 
@@ -66,7 +66,7 @@ pub(super) async fn stats_recording_summary(
 ) -> Result<Json<Summary>, ApiError> {
     let range = range(params.from_ms, params.to_ms)?;
     let store = app.captures.store().clone();
-    let summary = blocking(move || {
+    let summary = app.room().holding(1, move || {
         let capture = store.get(&id)?.capture;
         Ok::<_, ApiError>(match range {
             None => capture.summary,
@@ -120,7 +120,7 @@ pub(super) async fn stats_recording_csv(
     let suffix = if matches!(table, Table::Frames) { "-frames" } else { "" };
     // An id has no character that would have to be escaped.
     let disposition = format!("attachment; filename=\"{id}{suffix}.csv\"");
-    let csv = blocking(move || {
+    let csv = app.room().holding(1, move || {
         let capture = store.get(&id)?.capture;
         let mut csv = Vec::new();
         match table {

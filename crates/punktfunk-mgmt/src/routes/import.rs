@@ -42,7 +42,7 @@ pub(super) async fn stats_recording_import(State(app): State<App>, request: Requ
         return Err(large());
     }
     let busy = |_| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "another recording is being taken in: try again");
-    let _permit = app.imports().try_acquire().map_err(busy)?;
+    let permit = app.imports().try_acquire_owned().map_err(busy)?;
     let late = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the recording took too long to arrive");
     // Ends as soon as it is over the limit.
     let body = axum::body::to_bytes(request.into_body(), limit);
@@ -54,7 +54,12 @@ pub(super) async fn stats_recording_import(State(app): State<App>, request: Requ
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let store = app.captures.store().clone();
-    let taken = blocking(move || store.import(&bytes, now)).await?;
+    let taken = blocking(move || {
+        let taken = store.import(bytes, now);
+        drop(permit);
+        taken
+    });
+    let taken = taken.await?;
     let location = format!("{}/stats/recordings/{}", super::PREFIX, taken.meta.id);
     let location = HeaderValue::try_from(location).expect("an id is printable ASCII");
     let tag = etag::of(&taken.revision);

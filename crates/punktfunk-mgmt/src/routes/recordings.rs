@@ -159,7 +159,7 @@ pub(super) async fn stats_recording_get(
 ) -> Result<Response, ApiError> {
     let store = app.captures.store().clone();
     let known = etag::none_match(&headers);
-    let answer = blocking(move || {
+    let answer = app.room().holding(1, move || {
         // Reading is cheap, parsing is not.
         if !known.is_empty() {
             let (_, revision) = store.read_raw(&id)?;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use punktfunk_recordings::{GetError, report};
 
 use super::compare::{CompareParams, read_and_compare};
-use crate::error::{ApiError, blocking};
+use crate::error::ApiError;
 use crate::extract::{Id, Params};
 use crate::openmetrics;
 use crate::state::App;
@@ -27,7 +27,7 @@ const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base
 )]
 pub(super) async fn stats_recording_openmetrics(Id(id): Id, State(app): State<App>) -> Result<Response, ApiError> {
     let (store, name) = (app.captures.store().clone(), format!("{id}.om.txt"));
-    let text = blocking(move || Ok::<_, GetError>(openmetrics::render(&store.get(&id)?.capture))).await?;
+    let text = app.room().holding(1, move || Ok::<_, GetError>(openmetrics::render(&store.get(&id)?.capture))).await?;
     let fields = [
         (header::CONTENT_TYPE, openmetrics::CONTENT_TYPE.to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
@@ -48,7 +48,7 @@ pub(super) async fn stats_recording_openmetrics(Id(id): Id, State(app): State<Ap
 )]
 pub(super) async fn stats_recording_report(Id(id): Id, State(app): State<App>) -> Result<Response, ApiError> {
     let (store, name) = (app.captures.store().clone(), format!("{id}.html"));
-    let page = blocking(move || Ok::<_, GetError>(report::recording(&store.get(&id)?.capture))).await?;
+    let page = app.room().holding(1, move || Ok::<_, GetError>(report::recording(&store.get(&id)?.capture))).await?;
     Ok(html(page, &name))
 }
 
@@ -70,7 +70,7 @@ pub(super) async fn stats_compare_report(
 ) -> Result<Response, ApiError> {
     let (ids, range) = params.parse()?;
     let store = app.captures.store().clone();
-    let page = blocking(move || {
+    let page = app.room().holding(ids.len(), move || {
         let (comparison, runs) = read_and_compare(&store, &ids, range)?;
         Ok::<_, GetError>(report::comparison(&comparison, &runs))
     });

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive};
@@ -19,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::IntoParams;
 
+use crate::auth::Caller;
+use crate::auth::sign_in::End;
 use crate::error::ApiError;
 use crate::extract::Params;
 use crate::state::{App, Shutdown};
@@ -57,13 +60,14 @@ pub(super) struct StreamParams {
             example = "2026-06-26T20-14-03Z_1280x720/42"),
     ),
     responses(
-        (status = 200, description = "Events until the host shuts down", body = String, content_type = "text/event-stream",
+        (status = 200, description = "Events until the host shuts down, or the browser's session ends", body = String, content_type = "text/event-stream",
             example = "event: status\nid: /0\ndata: {\"state\":\"idle\",\"armed\":false}\n\n"),
     )
 )]
 pub(super) async fn stats_capture_stream(
     State(app): State<App>,
     Params(params): Params<StreamParams>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let busy = |_| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many event streams are open: close one");
@@ -74,6 +78,7 @@ pub(super) async fn stats_capture_stream(
         changes: app.captures.subscribe(),
         captures: app.captures.clone(),
         shutdown: app.shutdown.clone(),
+        session: caller.session.map(|session| session.end),
         seen,
         status: None,
         waiting: VecDeque::new(),
@@ -90,6 +95,8 @@ struct Watcher {
     captures: CaptureService,
     changes: watch::Receiver<u64>,
     shutdown: Shutdown,
+    /// The end of the session that opened it; a token has none.
+    session: Option<End>,
     /// Behind the last event taken from the service; the default is before everything.
     seen: Cursor,
     /// The last status that was sent, without its clock.
@@ -110,6 +117,9 @@ enum Message {
 impl Watcher {
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         loop {
+            if self.session.as_ref().is_some_and(End::has_come) {
+                return None;
+            }
             if let Some((cursor, message)) = self.waiting.pop_front() {
                 let event = self.event(&cursor, &message);
                 return Some((Ok(event), self));
@@ -121,6 +131,7 @@ impl Watcher {
                 tokio::select! {
                     changed = self.changes.changed() => changed.ok()?,
                     () = self.shutdown.triggered() => self.ending = true,
+                    () = over(&mut self.session) => return None,
                 }
             }
             self.take();
@@ -171,6 +182,14 @@ impl Watcher {
             Message::Live(LiveEvent::Marker(marker)) => ("marker", json(marker)),
         };
         Event::default().event(name).id(cursor.to_string()).data(data)
+    }
+}
+
+/// Returns when the session ends; never without one.
+async fn over(session: &mut Option<End>) {
+    match session {
+        Some(end) => end.comes().await,
+        None => std::future::pending().await,
     }
 }
 
