@@ -28,10 +28,10 @@ const queries = new QueryClient({
 });
 
 function App() {
-  const locale = useLocale();
+  useLocale();
   return (
     <QueryClientProvider client={queries}>
-      <Messages key={locale}>
+      <Messages>
         <Gate oneTimeToken={oneTimeToken}>
           <RouterProvider router={router} />
         </Gate>

@@ -9,7 +9,7 @@ export function stageColour(stage: string): string {
 
 /** The class that paints a stage's swatch: the policy allows no style in the markup. */
 export function stageClass(stage: string): string {
-  return SWATCHES[stage] ?? 'bg-(--stage-other)';
+  return `forced-color-adjust-none ${SWATCHES[stage] ?? 'bg-(--stage-other)'}`;
 }
 
 const SWATCHES: Record<string, string> = {

@@ -43,11 +43,18 @@ export class Host {
   private constructor(
     readonly port: number,
     private readonly settings: Record<string, string>,
+    private readonly address: string,
   ) {}
 
-  /** Runs one, 320x180 at 30 frames a second unless `settings` say otherwise, and waits until it is there. */
-  static async start(settings: Record<string, string> = {}): Promise<Host> {
-    const host = new Host(await freePort(), settings);
+  /**
+   * Runs one, 320x180 at 30 frames a second unless `settings` say otherwise, and waits until it is there. On an address
+   * that others reach, the management API takes TLS.
+   */
+  static async start(
+    settings: Record<string, string> = {},
+    address: '127.0.0.1' | '0.0.0.0' = '127.0.0.1',
+  ): Promise<Host> {
+    const host = new Host(await freePort(), settings, address);
     await host.up();
     return host;
   }
@@ -61,7 +68,12 @@ export class Host {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${String(this.port)}`;
+    const scheme = this.address === '127.0.0.1' ? 'http' : 'https';
+    return `${scheme}://127.0.0.1:${String(this.port)}`;
+  }
+
+  private get bind(): string {
+    return `${this.address}:${String(this.port)}`;
   }
 
   async up(): Promise<void> {
@@ -70,7 +82,7 @@ export class Host {
       env: {
         PATH: process.env['PATH'],
         PUNKTFUNK_CONFIG_DIR: this.directory,
-        PUNKTFUNK_MGMT_BIND: `127.0.0.1:${String(this.port)}`,
+        PUNKTFUNK_MGMT_BIND: this.bind,
         PUNKTFUNK_NATIVE_BIND: this.native || '127.0.0.1:0',
         PUNKTFUNK_SOURCE_WIDTH: '320',
         PUNKTFUNK_SOURCE_HEIGHT: '180',
@@ -109,7 +121,7 @@ export class Host {
 
   /** What `ctl` says, as JSON. */
   async ctl(...args: string[]): Promise<unknown> {
-    const bind = ['--mgmt-bind', `127.0.0.1:${String(this.port)}`];
+    const bind = ['--mgmt-bind', this.bind];
     const { stdout } = await run(built('punktfunk-host'), ['ctl', ...args, ...bind, '--json'], {
       env: { PATH: process.env['PATH'], PUNKTFUNK_CONFIG_DIR: this.directory },
     });
@@ -155,7 +167,10 @@ export class Host {
 
   /** A client that streams until it is killed. */
   async stream(name: string): Promise<ChildProcess> {
-    const before = ((await this.ctl('sessions')) as unknown[]).length;
+    const sessions = async () =>
+      ((await this.ctl('sessions')) as { id: string }[]).map(({ id }) => id);
+    // One that was killed just now may still be among them.
+    const before = await sessions();
     const child = this.probe(name, [
       'connect',
       this.native,
@@ -167,7 +182,7 @@ export class Host {
       '30',
     ]);
     await until(async () =>
-      ((await this.ctl('sessions')) as unknown[]).length > before ? true : undefined,
+      (await sessions()).some((id) => !before.includes(id)) ? true : undefined,
     );
     return child;
   }

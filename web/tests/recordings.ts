@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import type { Schemas } from '../src/api/client';
 import type { Host } from './host';
 
-/** Pairs a client and records its stream for six seconds. */
-export async function record(host: Host): Promise<Schemas['Capture']> {
+/** Pairs a client and records its stream for some seconds. */
+export async function record(host: Host, seconds = 6): Promise<Schemas['Capture']> {
   await host.pair('Deck');
   const client = await host.stream('Deck');
-  await host.ctl('start', '--label', 'base', '--max-duration', '6');
+  await host.ctl('start', '--label', 'base', '--max-duration', String(seconds));
   await expect
     .poll(async () => ((await host.ctl('status')) as { state: string }).state, { timeout: 20_000 })
     .toBe('idle');

@@ -1,13 +1,11 @@
-// Recordings of every shape, names that mean harm, and what screen readers and other pages may do.
-import AxeBuilder from '@axe-core/playwright';
-import { expect, test, type Browser } from '@playwright/test';
+// Recordings of every shape, names that mean harm, and what screen readers meet.
+import { expect, test } from '@playwright/test';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
 import type { Schemas } from '../src/api/client';
 import { Host } from './host';
+import { flaws, look } from './look';
 import { place, record, several } from './recordings';
 
 test.describe.configure({ mode: 'default' });
@@ -196,27 +194,6 @@ test('names that mean harm do none', async ({ page }) => {
   await expect(page.getByRole('heading', { level: 1 })).toHaveText(HOSTILE);
 });
 
-async function look(
-  browser: Browser,
-  path: string,
-  options: { locale: string; colorScheme: 'light' | 'dark'; width: number },
-) {
-  const context = await browser.newContext({
-    locale: options.locale,
-    colorScheme: options.colorScheme,
-    reducedMotion: 'reduce',
-    viewport: { width: options.width, height: 850 },
-  });
-  const page = await context.newPage();
-  await page.goto(await host.link());
-  await expect(page.getByRole('navigation')).toBeVisible();
-  await page.goto(host.url + path);
-  await expect(page.getByRole('heading', { level: 1 })).toBeAttached();
-  // The list, the graphs: whatever comes later.
-  await expect(page.getByRole('status').filter({ hasText: '…' })).toHaveCount(0);
-  return page;
-}
-
 for (const [locale, colorScheme, width] of [
   ['en-US', 'dark', 1440],
   ['de-DE', 'light', 390],
@@ -232,16 +209,8 @@ for (const [locale, colorScheme, width] of [
       '/clients',
     ];
     for (const path of pages) {
-      const page = await look(browser, path, { locale, colorScheme, width });
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      expect
-        .soft(
-          violations.map(({ id, nodes }) => [id, ...nodes.slice(0, 3).map(({ html }) => html)]),
-          path,
-        )
-        .toEqual([]);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      expect.soft(wide, path).toBeLessThanOrEqual(0);
+      const page = await look(browser, host, path, { locale, colorScheme, width });
+      expect.soft(await flaws(page), path).toEqual([]);
       await expect(page.locator('html')).toHaveAttribute('lang', locale.slice(0, 2));
       // All of it is in the language of the page.
       await expect.soft(page.locator('main [lang]')).toHaveCount(0);
@@ -249,33 +218,3 @@ for (const [locale, colorScheme, width] of [
     }
   });
 }
-
-test('a page of another origin can neither read nor change anything', async ({ page }) => {
-  await host.signIn(page, '/');
-  // The same site, another port: the cookie goes along. No policy of ours holds this page back.
-  const other = createServer((_, answer) => {
-    answer.setHeader('content-type', 'text/html').end('<!doctype html><title>other</title>');
-  });
-  await new Promise<void>((done) => other.listen(0, '127.0.0.1', done));
-  const { port } = other.address() as AddressInfo;
-  try {
-    await page.goto(`http://127.0.0.1:${String(port)}/`);
-    const seen = await page.evaluate(async (url) => {
-      const ask = async (path: string, init: RequestInit) => {
-        try {
-          return (await fetch(url + path, { credentials: 'include', ...init })).status;
-        } catch {
-          return 'refused';
-        }
-      };
-      return [
-        await ask('/api/v1/stats/recordings', {}),
-        await ask('/api/v1/stats/capture/start', { method: 'POST', mode: 'no-cors' }),
-      ];
-    }, host.url);
-    expect(seen).toEqual(['refused', 'refused']);
-    expect((await host.ctl('status')) as object).toMatchObject({ state: 'idle' });
-  } finally {
-    other.close();
-  }
-});

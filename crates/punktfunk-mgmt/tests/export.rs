@@ -103,11 +103,13 @@ async fn no_text_of_a_stranger_becomes_part_of_a_page() {
     let id = rig.record("").await;
     for text in hostile() {
         let copy = recording_with(&rig, &id, &text).await;
-        let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+        // What is longer is cut.
+        let shown: String = text.chars().take(80).collect();
+        let escaped = shown.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
         for path in [format!("{RECORDINGS}/{copy}/report"), format!("/api/v1/stats/compare/report?ids={id},{copy}")] {
             let page = rig.get(&path).await.text();
             assert_harmless(&page);
-            assert!(page.contains(&format!("<bdi>{escaped}</bdi>")), "{path}: {escaped}");
+            assert!(page.contains(&format!("<bdi>{escaped}")), "{path}: {escaped}");
         }
     }
 }

@@ -23,22 +23,25 @@ const STYLE: &str = include_str!("report/report.css");
 /// Colours of the runs of a comparison, classes of the style sheet.
 const RUNS: [&str; MAX_RUNS] = ["run1", "run2", "run3", "run4"];
 
-/// Longest text in a title bar, characters.
-const TITLE: usize = 80;
+/// Longest name in a title bar, a heading below the first, a cell or a legend, characters. Names that people give are shorter.
+const NAME: usize = 80;
+
+/// Longest name in the first heading.
+const HEADING: usize = 240;
 
 /// The report of one recording.
 pub fn recording(capture: &Capture) -> String {
     let meta = &capture.meta;
     let body = html! {
         (heading(meta))
-        p.verdict { (capture.summary.verdict.text) }
+        p.verdict { (prose(&capture.summary.verdict.text)) }
         (facts(meta))
         @for summary in &capture.summary.sessions {
             @let session = meta.sessions.iter().find(|session| session.id == summary.session_id);
             section {
-                h2 { "Session " bdi { (summary.session_id) } @if let Some(session) = session { " · " bdi { (session.client) } } }
+                h2 { "Session " bdi { (brief(&summary.session_id, NAME)) } @if let Some(session) = session { " · " bdi { (brief(&session.client, NAME)) } } }
                 @if let Some(session) = session { (configuration(session)) }
-                @if capture.summary.sessions.len() > 1 { p { (summary.verdict.text) } }
+                @if capture.summary.sessions.len() > 1 { p { (prose(&summary.verdict.text)) } }
                 (stages(&summary.figures))
                 (health(&summary.figures))
                 @let samples: Vec<_> = capture.samples.iter().filter(|one| one.session_id == summary.session_id).collect();
@@ -73,37 +76,38 @@ pub fn comparison(comparison: &Comparison, runs: &[Capture]) -> String {
         }
         @for warning in &comparison.warnings { p.warning { (warning) } }
         @for (at, difference) in comparison.differences.iter().enumerate() {
-            p.verdict { (name(at + 1)) " against A: " (difference.text) }
+            p.verdict { (name(at + 1)) " against A: " (prose(&difference.text)) }
         }
-        table {
-            thead { tr { th {} th { "recording" } th { "label" } th { "client" } th.n { "frames" } th.n { "fps" } th.n { "host p99" } th.n { "late" } } }
+        (table("Recordings", &html! {
+            thead { tr { th { "run" } th { "recording" } th { "label" } th { "client" } th.n { "frames" } th.n { "fps" } th.n { "host p99" } th.n { "late" } } }
             tbody { @for (at, run) in comparison.runs.iter().enumerate() {
                 tr {
-                    td { (name(at)) } td { (run.meta.id) } td { bdi { (run.meta.label) } } td { bdi { (run.meta.client.as_deref().unwrap_or("–")) } }
+                    th scope="row" { (name(at)) } td { (run.meta.id) } td { bdi { (brief(&run.meta.label, NAME)) } }
+                    td { bdi { (brief(run.meta.client.as_deref().unwrap_or("–"), NAME)) } }
                     td.n { (run.figures.frames) } td.n { (decimal(run.figures.fps, 1)) }
                     td.n { (ms(run.figures.host.as_ref().and_then(|host| host.p99_us))) } td.n { (percent(run.figures.late_share)) }
                 }
             } }
-        }
+        }))
         (graph.draw())
         @for (at, difference) in comparison.differences.iter().enumerate() {
             section {
                 h2 { (name(at + 1)) " against A" }
-                table {
-                    thead { tr { th { "series" } th { "figure" } th.n { "A" } th.n { (name(at + 1)) } th.n { "difference" } th.n { "99.9 % interval" } th { } } }
+                (table(&format!("{} against A", name(at + 1)), &html! {
+                    thead { tr { th { "series" } th { "figure" } th.n { "A" } th.n { (name(at + 1)) } th.n { "difference" } th.n { "99.9 % interval" } th { "outcome" } } }
                     tbody { @for figure in &difference.figures { (compared(figure)) } }
-                }
+                }))
             }
         }
         section {
             h2 { "Configuration" }
             @if comparison.configuration.is_empty() { p { "The same in all of them." } } @else {
-                table {
+                (table("Configuration", &html! {
                     thead { tr { th { "setting" } @for at in 0..runs.len() { th { (name(at)) } } } }
                     tbody { @for setting in &comparison.configuration {
-                        tr { td { (setting.setting) } @for value in &setting.values { td { bdi { (value.as_deref().unwrap_or("–")) } } } }
+                        tr { th scope="row" { (setting.setting) } @for value in &setting.values { td { bdi { (brief(value.as_deref().unwrap_or("–"), NAME)) } } } }
                     } }
-                }
+                }))
             }
         }
     };
@@ -130,13 +134,13 @@ fn document(title: &str, body: &Markup) -> String {
 }
 
 fn title(meta: &CaptureMeta) -> String {
-    let label: String = meta.label.chars().filter(|c| !c.is_control()).take(TITLE).collect();
+    let label: String = brief(&meta.label, NAME).chars().filter(|c| !c.is_control()).collect();
     if label.is_empty() { meta.id.to_string() } else { format!("{label} · {}", meta.id) }
 }
 
 fn heading(meta: &CaptureMeta) -> Markup {
     html! {
-        h1 { @if meta.label.is_empty() { (meta.id) } @else { bdi { (meta.label) } } }
+        h1 { @if meta.label.is_empty() { (meta.id) } @else { bdi { (brief(&meta.label, HEADING)) } } }
         @if !meta.label.is_empty() { p.id { (meta.id) } }
         @if !meta.note.is_empty() { p.note { bdi { (meta.note) } } }
         @if meta.interrupted { p.warning { "The host ended before this capture was stopped: its last seconds are missing." } }
@@ -159,8 +163,26 @@ fn facts(meta: &CaptureMeta) -> Markup {
     }
 }
 
+/// A table that a narrow screen can scroll by itself.
+fn table(name: &str, rows: &Markup) -> Markup {
+    html! { div.table role="region" aria-label=(name) tabindex="0" { table { (rows) } } }
+}
+
+/// The beginning of a name that may be of any length.
+fn brief(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A sentence that names stages between backquotes.
+fn prose(text: &str) -> Markup {
+    html! { @for (at, part) in text.split('`').enumerate() { @if at % 2 == 1 { code { (part) } } @else { (part) } } }
+}
+
 fn fact(name: &str, value: &str) -> Markup {
-    html! { div { dt { (name) } dd { bdi { (value) } } } }
+    html! { div { dt { (name) } dd { bdi { (brief(value, HEADING)) } } } }
 }
 
 fn configuration(session: &SessionMeta) -> Markup {
@@ -181,7 +203,7 @@ fn stages(figures: &Figures) -> Markup {
         let late = figures.late_by_stage.iter().find(|late| late.stage == stage.name);
         html! {
             tr {
-                th scope="row" { (stage.name) }
+                th scope="row" { bdi { (brief(&stage.name, NAME)) } }
                 td.n { (ms(Some(stage.mean_us))) }
                 @for us in [stage.p50_us, stage.p95_us, stage.p99_us, stage.p999_us, Some(stage.max_us)] { td.n { (ms(us)) } }
                 td.n { (percent(stage.busy_share)) }
@@ -190,11 +212,11 @@ fn stages(figures: &Figures) -> Markup {
         }
     };
     html! {
-        table {
+        (table("Time of a frame, ms", &html! {
             caption { "Time of a frame, ms" }
             thead { tr { th { "stage" } @for name in ["mean", "p50", "p95", "p99", "p99.9", "max", "busy", "at fault"] { th.n { (name) } } } }
             tbody { @for stage in figures.stages.iter().chain(&figures.host) { (row(stage)) } }
-        }
+        }))
     }
 }
 
@@ -231,14 +253,14 @@ fn graphs(capture: &Capture, session: Option<&SessionMeta>, samples: &[&StatsSam
                 share / 1e3
             })
         };
-        line(format!("{name} mean"), svg::stage(name), &stage)
+        line(format!("{} mean", brief(name, NAME)), svg::stage(name), &stage)
     });
     let latency = Graph {
         title: "Where the time went: stages (mean, stacked) and host (p99)",
         unit: "ms",
         areas: areas.collect(),
         lines: vec![line("host p99".into(), "host", &|sample| ms(sample.host.as_ref(), |host| host.p99_us))],
-        limit: session.map(|session| session.latency_target_us / 1e3),
+        limit: session.map(|session| ("late above", session.latency_target_us / 1e3)),
         marks: capture.markers.iter().map(|marker| marker.t_ms).collect(),
         start: 0,
     };
@@ -247,7 +269,7 @@ fn graphs(capture: &Capture, session: Option<&SessionMeta>, samples: &[&StatsSam
         unit: "/s",
         areas: Vec::new(),
         lines: vec![line("fps".into(), "new", &|sample| Some(sample.fps))],
-        limit: session.map(|session| f64::from(session.fps)),
+        limit: session.map(|session| ("asked for", f64::from(session.fps))),
         marks: Vec::new(),
         start: 0,
     };
@@ -286,16 +308,16 @@ fn markers(capture: &Capture) -> Markup {
         @if !capture.markers.is_empty() {
             section {
                 h2 { "Markers" }
-                table {
-                    thead { tr { th.n { "s" } th { "session" } th { "what" } } }
+                (table("Markers", &html! {
+                    thead { tr { th.n { "s" } th { "session" } th.wide { "what" } } }
                     tbody { @for marker in capture.markers.iter().take(SHOWN) {
                         tr {
                             td.n { (decimal(marker.t_ms as f64 / 1e3, 1)) }
-                            td { bdi { (marker.session_id.as_deref().unwrap_or("all")) } }
-                            td { bdi { (marker.text) } }
+                            td { bdi { (brief(marker.session_id.as_deref().unwrap_or("all"), NAME)) } }
+                            td { bdi { (brief(&marker.text, HEADING)) } }
                         }
                     } }
-                }
+                }))
                 @if capture.markers.len() > SHOWN { p { "and " (capture.markers.len() - SHOWN) " more" } }
             }
         }
@@ -341,7 +363,7 @@ fn compared(figure: &FigureDifference) -> Markup {
         figure.low.zip(figure.high).map_or("–".to_owned(), |(low, high)| format!("{} … {}", shown(low), shown(high)));
     html! {
         tr class=(class) {
-            td { (figure.series) } td { (figure.figure) } td.n { (shown(figure.baseline)) } td.n { (shown(figure.value)) }
+            th scope="row" { bdi { (brief(&figure.series, NAME)) } } td { (figure.figure) } td.n { (shown(figure.baseline)) } td.n { (shown(figure.value)) }
             td.n { (shown(figure.difference)) } td.n { (interval) } td { (word) }
         }
     }

@@ -11,7 +11,8 @@ import { Button, Field } from '@/ui/controls';
 import { Failure, Loading, Notice, explain } from '@/ui/states';
 import { LanguageChoice } from './Settings';
 
-type Phase = { is: 'asking' } | { is: 'in' } | { is: 'out'; why?: string } | { is: 'down' };
+/** `why` says it in the language of the moment. */
+type Phase = { is: 'asking' } | { is: 'in' } | { is: 'out'; why?: () => string } | { is: 'down' };
 
 // A link lets in once: the page may be drawn anew, the link is not used anew.
 let begun: Promise<Phase> | undefined;
@@ -24,11 +25,11 @@ async function begin(oneTimeToken: string | null): Promise<Phase> {
     return { is: 'in' };
   } catch (error) {
     if (error instanceof ApiFailure && error.status === 401) {
-      return { is: 'out', why: m.sign_in_link_used() };
+      return { is: 'out', why: m.sign_in_link_used };
     }
     return error instanceof ApiFailure && error.status === 0
       ? { is: 'down' }
-      : { is: 'out', why: explain(error) };
+      : { is: 'out', why: () => explain(error) };
   }
 }
 
@@ -50,8 +51,8 @@ export function Gate({
     onSignedOut(() => {
       // Nothing is asked until somebody signs in; what is typed on the page stays.
       onlineManager.setOnline(false);
-      begun = Promise.resolve({ is: 'out', why: m.sign_in_ended() });
-      setPhase({ is: 'out', why: m.sign_in_ended() });
+      begun = Promise.resolve({ is: 'out', why: m.sign_in_ended });
+      setPhase({ is: 'out', why: m.sign_in_ended });
     });
   }, [oneTimeToken, queries]);
 
@@ -69,7 +70,7 @@ export function Gate({
         <>
           {phase.is === 'out' && (
             <SignIn
-              why={phase.why}
+              why={phase.why?.()}
               onSignedIn={() => {
                 onlineManager.setOnline(true);
                 void queries.invalidateQueries();
@@ -86,7 +87,7 @@ export function Gate({
 
 function SignIn({ why, onSignedIn }: { why: string | undefined; onSignedIn: () => void }) {
   const [token, setToken] = useState('');
-  const [problem, setProblem] = useState<string>();
+  const [problem, setProblem] = useState<unknown>();
   const [busy, setBusy] = useState(false);
 
   async function submit() {
@@ -95,14 +96,14 @@ function SignIn({ why, onSignedIn }: { why: string | undefined; onSignedIn: () =
       await signInByToken(token);
       onSignedIn();
     } catch (error) {
-      const wrong = error instanceof ApiFailure && error.status === 401;
-      setProblem(wrong ? m.sign_in_wrong_token() : explain(error));
+      setProblem(error);
     } finally {
       setBusy(false);
     }
   }
 
-  const shown = problem ?? why;
+  const isWrong = problem instanceof ApiFailure && problem.status === 401;
+  const shown = problem === undefined ? why : isWrong ? m.sign_in_wrong_token() : explain(problem);
   return (
     <main className="mx-auto flex min-h-dvh max-w-md flex-col justify-center gap-6 p-4">
       <div className="flex items-center gap-3">

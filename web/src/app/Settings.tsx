@@ -2,7 +2,7 @@
 import { useMutation } from '@tanstack/react-query';
 import { LogOut, Settings2, Smartphone } from 'lucide-react';
 import { Popover } from 'radix-ui';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 
 import { api, body } from '@/api/client';
 import { signOut } from '@/api/session';
@@ -30,11 +30,12 @@ export function LanguageChoice() {
 export function Settings() {
   const theme = useTheme();
   const [phone, setPhone] = useState(false);
+  const trigger = useRef<HTMLButtonElement>(null);
   return (
     <>
       <Popover.Root>
         <Popover.Trigger asChild>
-          <Button look="quiet" aria-label={m.settings()} className="px-2">
+          <Button ref={trigger} look="quiet" aria-label={m.settings()} className="px-2">
             <Settings2 aria-hidden className="size-5" />
           </Button>
         </Popover.Trigger>
@@ -82,6 +83,7 @@ export function Settings() {
       <Dialog
         open={phone}
         onClose={() => setPhone(false)}
+        returnTo={trigger}
         title={m.sign_in_phone()}
         description={m.sign_in_phone_how()}
       >

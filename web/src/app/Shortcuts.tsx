@@ -23,7 +23,16 @@ export function useMark() {
 
 const typing = (target: EventTarget | null) =>
   target instanceof HTMLElement &&
-  (target.isContentEditable || target.closest('input, textarea, select, [role=dialog]') !== null);
+  (target.isContentEditable ||
+    target.closest('input:not([type=checkbox]), textarea, select, [role=dialog], [role=menu]') !==
+      null);
+
+/** Where `G` and a letter goes. */
+const PAGES: Record<string, '/' | '/recordings' | '/clients'> = {
+  p: '/',
+  r: '/recordings',
+  c: '/clients',
+};
 
 export function Shortcuts() {
   const [listed, setListed] = useState(false);
@@ -39,10 +48,11 @@ export function Shortcuts() {
     const key = event.key.toLowerCase();
     if (going) {
       setGoing(false);
-      if (key === 'p') void navigate({ to: '/' });
-      if (key === 'r') void navigate({ to: '/recordings' });
-      if (key === 'c') void navigate({ to: '/clients' });
-      return;
+      const to = PAGES[key];
+      if (to !== undefined) {
+        void navigate({ to });
+        return;
+      }
     }
     if (key === '?') setListed(true);
     if (key === 'g') setGoing(true);

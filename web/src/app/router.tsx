@@ -5,11 +5,13 @@ import {
   createRouter,
   lazyRouteComponent,
   redirect,
+  type RouteComponent,
 } from '@tanstack/react-router';
 
 import { PerformancePage } from '@/performance/PerformancePage';
 import { m } from '@/paraglide/messages.js';
-import { Empty, Failure } from '@/ui/states';
+import { Failure } from '@/ui/states';
+import { useLocale } from './preferences';
 import { Shell } from './Shell';
 
 /** Which figure of each stage is drawn. The mean is the only one whose stages sum to the host's. */
@@ -27,9 +29,22 @@ function given<T extends object>(search: T) {
   };
 }
 
+/**
+ * A page that changes its language while it is shown. What is typed or chosen on it stays; `anew`: there is no such thing on
+ * it, and all of its graphs are drawn anew.
+ */
+function inLanguage(Page: RouteComponent, anew = false): RouteComponent {
+  const Shown: RouteComponent = () => {
+    const locale = useLocale();
+    return <Page key={anew ? locale : ''} />;
+  };
+  if (Page.preload) Shown.preload = Page.preload;
+  return Shown;
+}
+
 const root = createRootRoute({
-  component: Shell,
-  notFoundComponent: () => <Empty title={m.no_such_page()} />,
+  component: inLanguage(Shell),
+  notFoundComponent: inLanguage(() => <h1 className="py-10 text-center">{m.no_such_page()}</h1>),
   errorComponent: ({ error, reset }) => <Failure error={error} again={reset} />,
 });
 
@@ -38,7 +53,7 @@ const performance = createRoute({
   path: '/',
   validateSearch: (search) =>
     given({ session: text(search['session']), stat: statistic(search['stat']) }),
-  component: PerformancePage,
+  component: inLanguage(PerformancePage),
 });
 
 const recordings = createRoute({
@@ -50,7 +65,9 @@ const recordings = createRoute({
       kind: text(search['kind']),
       sort: text(search['sort']),
     }),
-  component: lazyRouteComponent(() => import('@/recordings/RecordingsPage'), 'RecordingsPage'),
+  component: inLanguage(
+    lazyRouteComponent(() => import('@/recordings/RecordingsPage'), 'RecordingsPage'),
+  ),
 });
 
 const recording = createRoute({
@@ -65,7 +82,10 @@ const recording = createRoute({
       at: whole(search['at']),
       dist: text(search['dist']),
     }),
-  component: lazyRouteComponent(() => import('@/recording/RecordingPage'), 'RecordingPage'),
+  component: inLanguage(
+    lazyRouteComponent(() => import('@/recording/RecordingPage'), 'RecordingPage'),
+    true,
+  ),
 });
 
 const compare = createRoute({
@@ -80,13 +100,16 @@ const compare = createRoute({
       from: whole(search['from']),
       to: whole(search['to']),
     }),
-  component: lazyRouteComponent(() => import('@/compare/ComparePage'), 'ComparePage'),
+  component: inLanguage(
+    lazyRouteComponent(() => import('@/compare/ComparePage'), 'ComparePage'),
+    true,
+  ),
 });
 
 const clients = createRoute({
   getParentRoute: () => root,
   path: '/clients',
-  component: lazyRouteComponent(() => import('@/clients/ClientsPage'), 'ClientsPage'),
+  component: inLanguage(lazyRouteComponent(() => import('@/clients/ClientsPage'), 'ClientsPage')),
 });
 
 const index = createRoute({

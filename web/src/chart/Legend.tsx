@@ -22,7 +22,7 @@ function swatch(column: Column): string {
   const name = column.colour.replace('--stage-', '');
   const paint = column.colour.startsWith('--stage-')
     ? stageClass(name)
-    : (CLASSES[column.colour] ?? 'bg-muted');
+    : `forced-color-adjust-none ${CLASSES[column.colour] ?? 'bg-muted'}`;
   const form =
     column.kind === 'area' || column.kind === 'bar' ? 'size-2.5 rounded-sm' : 'h-0.5 w-3';
   return `${paint} ${form}`;

@@ -4,6 +4,8 @@
 export function colour(property: string): string {
   const probe = document.createElement('span');
   probe.style.color = `var(${property})`;
+  // Where the reader's system chooses the colours, series are told apart all the same.
+  probe.style.forcedColorAdjust = 'none';
   probe.hidden = true;
   document.body.append(probe);
   const value = getComputedStyle(probe).color;

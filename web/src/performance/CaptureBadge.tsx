@@ -28,7 +28,10 @@ export function CaptureBadge() {
     case 'armed':
       return (
         <Badge tone="bad">
-          <span aria-hidden className="pulse size-2 rounded-full bg-record" />
+          <span
+            aria-hidden
+            className="pulse size-2 rounded-full bg-record forced-color-adjust-none"
+          />
           {m.state_recording()}
           <span>{clock(elapsed)}</span>
         </Badge>

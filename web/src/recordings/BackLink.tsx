@@ -8,6 +8,8 @@ export function BackLink() {
   return (
     <Link
       to="/recordings"
+      // Below it is not it: nothing says that this is the page that is shown.
+      activeOptions={{ exact: true }}
       className="inline-flex items-center gap-1 text-sm text-muted hover:text-text"
     >
       <ArrowLeft aria-hidden className="size-4" />

@@ -14,7 +14,7 @@ import { clock, moment } from '@/units';
 import { baselineQuery, useBaseline, useDelete, useUpdate } from './data';
 
 const ITEM =
-  'flex min-h-9 cursor-pointer items-center rounded-md px-3 outline-none data-highlighted:bg-raised';
+  'flex min-h-9 cursor-pointer items-center rounded-md px-3 -outline-offset-2 outline-accent data-highlighted:bg-raised data-highlighted:outline-2';
 
 function Download({ href, name, children }: { href: string; name: string; children: ReactNode }) {
   return (
@@ -58,7 +58,8 @@ export function RecordingActions({
             {!compact && m.actions()}
           </Button>
         </Menu.Trigger>
-        <Menu.Portal>
+        {/* Inside the page's main part, for those who go from landmark to landmark. */}
+        <Menu.Portal container={document.getElementById('content')}>
           <Menu.Content
             align="end"
             sideOffset={4}

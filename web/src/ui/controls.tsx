@@ -1,12 +1,13 @@
 // Buttons, fields and small marks.
 import type { ComponentProps, ReactNode } from 'react';
 
+// A transparent edge is seen where the reader's system chooses the colours.
 const LOOKS = {
-  plain: 'border border-line-strong/60 bg-surface hover:bg-raised',
-  primary: 'bg-accent-fill text-white hover:brightness-110',
-  record: 'bg-record text-white hover:brightness-110',
-  danger: 'bg-record text-white hover:brightness-110',
-  quiet: 'text-muted hover:bg-raised hover:text-text',
+  plain: 'border-line-strong/60 bg-surface hover:bg-raised',
+  primary: 'border-transparent bg-accent-fill text-white hover:brightness-110',
+  record: 'border-transparent bg-record text-white hover:brightness-110',
+  danger: 'border-transparent bg-record text-white hover:brightness-110',
+  quiet: 'border-transparent text-muted hover:bg-raised hover:text-text',
 };
 
 /** A button; `look` says how much it asks for attention. */
@@ -19,7 +20,7 @@ export function Button({
     <button
       type="button"
       {...rest}
-      className={`inline-flex min-h-9 items-center justify-center gap-2 rounded-lg px-3 font-medium whitespace-nowrap transition disabled:cursor-not-allowed disabled:opacity-50 ${LOOKS[look]} ${className}`}
+      className={`inline-flex min-h-9 items-center justify-center gap-2 rounded-lg border px-3 font-medium whitespace-nowrap transition disabled:cursor-not-allowed disabled:opacity-50 ${LOOKS[look]} ${className}`}
     />
   );
 }
@@ -78,7 +79,7 @@ export function Badge({
   return (
     <span
       title={title}
-      className={`inline-flex max-w-full items-center gap-1.5 rounded-md px-2 py-0.5 text-sm font-medium ${TONES[tone]}`}
+      className={`inline-flex max-w-full items-center gap-1.5 rounded-md px-2 py-0.5 text-sm font-medium outline -outline-offset-1 outline-transparent ${TONES[tone]}`}
     >
       {children}
     </span>

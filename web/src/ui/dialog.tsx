@@ -1,5 +1,5 @@
 // Dialogs and messages that pass. Radix keeps the focus; its overlay is left out, because it writes styles into the page,
-// which the policy forbids.
+// which the policy forbids: the style sheet holds the page still while there is a veil.
 import { X } from 'lucide-react';
 import { Dialog as Radix, Toast } from 'radix-ui';
 import {
@@ -35,7 +35,7 @@ export function Dialog({
   return (
     <Radix.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Radix.Portal>
-        <div aria-hidden className="fixed inset-0 z-40 bg-black/50" />
+        <div aria-hidden data-veil className="fixed inset-0 z-40 touch-none bg-black/50" />
         <Radix.Content
           onOpenAutoFocus={() => {
             before.current = document.activeElement;
@@ -43,9 +43,10 @@ export function Dialog({
           onCloseAutoFocus={(event) => {
             event.preventDefault();
             const had = returnTo?.current ?? before.current;
-            if (had instanceof HTMLElement && had.isConnected) had.focus();
+            const next = had?.isConnected === true ? had : document.getElementById('content');
+            if (next instanceof HTMLElement) next.focus();
           }}
-          className="card fixed top-1/2 left-1/2 z-50 max-h-[90dvh] w-[min(32rem,calc(100vw-1.5rem))] -translate-x-1/2 -translate-y-1/2 overflow-y-auto p-5 shadow-2xl"
+          className="card fixed top-1/2 left-1/2 z-50 max-h-[90dvh] w-[min(32rem,calc(100vw-1.5rem))] -translate-x-1/2 -translate-y-1/2 overflow-y-auto overscroll-contain p-5 shadow-2xl"
         >
           <div className="mb-1 flex items-start justify-between gap-3">
             <Radix.Title className="text-lg font-semibold break-words">{title}</Radix.Title>

@@ -21,6 +21,9 @@ const TOP: f64 = 8.0;
 /// Most points of a line: one for two pixels. Of those that fall together the largest is drawn.
 const COLUMNS: u64 = 460;
 
+/// A limit that is so many times as high as the highest value is not drawn.
+const FAR: f64 = 3.0;
+
 /// Most marks that are drawn; more would be a grey wall.
 const MARKS: usize = 100;
 
@@ -39,8 +42,8 @@ pub(super) struct Graph<'a> {
     /// Stacked, the first at the bottom.
     pub(super) areas: Vec<Line>,
     pub(super) lines: Vec<Line>,
-    /// A line across.
-    pub(super) limit: Option<f64>,
+    /// A line across, and what it stands for.
+    pub(super) limit: Option<(&'static str, f64)>,
     /// Lines from top to bottom, ms since the start.
     pub(super) marks: Vec<u64>,
     /// Where it begins, ms since the start.
@@ -75,8 +78,10 @@ impl Graph<'_> {
         }
         let values =
             stack.iter().flat_map(|(_, _, above)| above).chain(lines.iter().flat_map(|line| &line.values)).flatten();
-        let highest = values.copied().fold(self.limit.unwrap_or(0.0), f64::max);
-        let top = nice(highest);
+        let highest = values.copied().fold(0.0, f64::max);
+        // A limit far above everything would press what is drawn to the floor: it is only named.
+        let limit = self.limit.map(|(_, limit)| limit).filter(|limit| *limit <= highest * FAR);
+        let top = nice(limit.map_or(highest, |limit| limit.max(highest)));
         let length = end - self.start;
         let at = |ms: u64| LEFT + (WIDTH - LEFT) * ms.saturating_sub(self.start) as f64 / length as f64;
         let x = |first: u64| move |column: usize| at((first + column as u64 * width).min(end));
@@ -87,11 +92,20 @@ impl Graph<'_> {
                 figcaption {
                     (self.title) ", " (self.unit) br;
                     @for line in all() { span.key { svg viewBox="0 0 10 8" aria-hidden="true" { rect class={ "a " (line.colour) } width="10" height="8" {} } bdi { (line.name) } } }
+                    @if let Some((name, value)) = self.limit {
+                        span.key {
+                            svg viewBox="0 0 10 8" aria-hidden="true" { line.limit x1="0" x2="10" y1="4" y2="4" {} }
+                            (name) " " (tick_text(value, value)) @if limit.is_none() { ", beyond this graph" }
+                        }
+                    }
+                    @if !self.marks.is_empty() {
+                        span.key { svg viewBox="0 0 10 8" aria-hidden="true" { line.mark x1="5" x2="5" y1="0" y2="8" {} } "markers" }
+                    }
                 }
                 svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(self.title) {
                     @for part in 0..=4 {
                         line.grid x1=(LEFT) x2=(WIDTH) y1=(y(tick(part))) y2=(y(tick(part))) {}
-                        text x=(LEFT - 6.0) y=(y(tick(part)) + 4.0) text-anchor="end" { (short(tick(part))) }
+                        text x=(LEFT - 6.0) y=(y(tick(part))) text-anchor="end" dominant-baseline="middle" { (tick_text(tick(part), top)) }
                     }
                     @for part in 0..=4_u64 {
                         text x=(at(self.start + length * part / 4)) y=(HEIGHT - 6.0) text-anchor=(if part == 0 { "start" } else if part == 4 { "end" } else { "middle" }) {
@@ -104,7 +118,7 @@ impl Graph<'_> {
                     @for (line, values) in self.lines.iter().zip(&lines) {
                         path class={ "s " (line.colour) } d=(stroked(&values.values, &x(values.first), &y)) {}
                     }
-                    @if let Some(limit) = self.limit { line.limit x1=(LEFT) x2=(WIDTH) y1=(y(limit)) y2=(y(limit)) {} }
+                    @if let Some(limit) = limit { line.limit x1=(LEFT) x2=(WIDTH) y1=(y(limit)) y2=(y(limit)) {} }
                     @for ms in self.marks.iter().filter(|ms| (self.start..=end).contains(*ms)).take(MARKS) { line.mark x1=(at(*ms)) x2=(at(*ms)) y1=(TOP) y2=(HEIGHT - BOTTOM) {} }
                 }
             }
@@ -176,24 +190,21 @@ fn filled(below: &Values, above: &Values, x: &dyn Fn(usize) -> f64, y: &dyn Fn(f
     d
 }
 
-/// The next 1, 2, 2.5 or 5 times a power of ten.
+/// The next round number whose quarters are round, too.
 fn nice(value: f64) -> f64 {
     if !(value.is_finite() && value > 0.0) {
         return 1.0;
     }
     let unit = 10_f64.powf(value.log10().floor());
-    [1.0, 2.0, 2.5, 5.0].map(|step| step * unit).into_iter().find(|top| *top >= value).unwrap_or(10.0 * unit)
+    let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0].map(|step| step * unit);
+    steps.into_iter().find(|top| *top >= value).unwrap_or(10.0 * unit)
 }
 
-fn short(value: f64) -> String {
-    let digits = if value >= 20.0 || value == 0.0 {
-        0
-    } else if value >= 2.0 {
-        1
-    } else {
-        2
-    };
-    format!("{value:.digits$}")
+/// A number on an axis that ends at `top`: no digit that is not needed, and none missing.
+fn tick_text(value: f64, top: f64) -> String {
+    let digits = (2.0 - top.log10().floor()).clamp(0.0, 9.0) as usize;
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 fn clock(ms: u64) -> String {
@@ -248,8 +259,35 @@ mod tests {
     }
 
     #[test]
-    fn scales_end_on_round_numbers() {
-        assert_eq!([0.0, 0.3, 1.0, 16.7, 60.0, 240.0].map(nice), [1.0, 0.5, 1.0, 20.0, 100.0, 250.0]);
+    fn scales_end_on_round_numbers_and_their_quarters_are_written_whole() {
+        assert_eq!([0.0, 3.0, 1.0, 16.7, 31.0, 60.0, 240.0].map(nice), [1.0, 3.2, 1.0, 20.0, 32.0, 60.0, 240.0]);
         assert_eq!(nice(f64::INFINITY), 1.0);
+        for top in [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0].iter().flat_map(|top| [top * 1e-4, *top, top * 1e4]) {
+            for part in [0.25, 0.5, 0.75, 1.0] {
+                let (tick, text) = (top * part, tick_text(top * part, top));
+                assert!((text.parse::<f64>().unwrap() - tick).abs() < tick * 1e-9, "{tick} of {top} is written {text}");
+            }
+        }
+        assert_eq!(
+            ["37.5", "66.7", "100", "0"],
+            [(37.5, 50.0), (66.67, 66.67), (100.0, 100.0), (0.0, 1.0)].map(|(value, top)| tick_text(value, top))
+        );
+    }
+
+    #[test]
+    fn a_limit_far_above_is_named_and_not_drawn() {
+        let graph = |limit| Graph {
+            title: "",
+            unit: "ms",
+            areas: Vec::new(),
+            lines: vec![Line { name: String::new(), colour: "host", points: vec![(0, Some(1.0)), (1000, Some(2.0))] }],
+            limit: Some(("late above", limit)),
+            marks: Vec::new(),
+            start: 0,
+        };
+        let drawn = |limit: f64| graph(limit).draw().into_string().matches("class=\"limit\"").count();
+        // One is the legend's.
+        assert_eq!([drawn(5.0), drawn(60.0)], [2, 1]);
+        assert!(graph(60.0).draw().into_string().contains("late above 60, beyond this graph"));
     }
 }
