@@ -65,7 +65,7 @@ impl Room {
     {
         let permit = Arc::clone(&self.downloads).acquire_owned().await.map_err(ApiError::internal)?;
         let loaded = self.holding(1, load).await?;
-        let (sender, taken) = mpsc::channel(PIECES);
+        let (sender, mut taken) = mpsc::channel(PIECES);
         tokio::task::spawn_blocking(move || {
             let mut out = BufWriter::with_capacity(PIECE, Pieces(sender.clone()));
             // Whoever has gone hears nothing of it.
@@ -74,7 +74,7 @@ impl Room {
             }
             drop((loaded, permit));
         });
-        Ok(Body::from_stream(stream::unfold(taken, async |mut taken| Some((taken.recv().await?, taken)))))
+        Ok(Body::from_stream(stream::poll_fn(move |context| taken.poll_recv(context))))
     }
 }
 
