@@ -21,7 +21,7 @@ let host: Host;
 let base: Schemas['Capture'];
 test.beforeAll(async () => {
   host = await Host.start();
-  base = await record(host);
+  base = await record(host, 3);
 });
 test.afterAll(() => host.end());
 

@@ -97,9 +97,11 @@ test('a run is armed, marked, stopped, read, named and compared by keys alone', 
   expect(ring).toBe('solid');
   // A letter looks for an entry; it is no key of the page.
   await page.keyboard.press('d');
+  await expect(page.getByRole('menuitem', { name: 'Download JSON' })).toBeFocused();
   await page.keyboard.press('?');
   await expect(page.getByRole('dialog')).toBeHidden();
   await page.keyboard.press('Home');
+  await expect(entry).toBeFocused();
   await page.keyboard.press('Enter');
   const label = page.getByRole('dialog').getByLabel('Label');
   await expect(page.getByRole('dialog')).toBeVisible();

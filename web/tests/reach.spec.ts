@@ -111,7 +111,7 @@ test.describe('with a recording', () => {
   test('nor is the live page while it streams, nor what passes', async ({ browser }) => {
     const client = await host.stream('Deck');
     await host.ctl('start', '--label', 'live');
-    for (const who of READERS) {
+    for (const who of READERS.slice(0, 2)) {
       const m = words(who);
       const page = await look(browser, host, '/', who);
       await expect(page.locator('canvas').first()).toBeVisible();
