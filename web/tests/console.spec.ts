@@ -48,6 +48,18 @@ test('a link lets in once, its token leaves the address, and nothing breaks the 
   const other = await (await browser.newContext()).newPage();
   await other.goto(link);
   await expect(other.getByRole('alert')).toContainText('used before');
+  // Another link into the same tab: nothing is loaded anew, and it counts all the same.
+  await other.goto(await host.link());
+  await expect(other.getByRole('region', { name: 'Capture' })).toBeVisible();
+  expect(other.url()).toBe(`${host.url}/`);
+  const second = await other.context().newPage();
+  await second.goto(host.url);
+  await expect(second.getByRole('region', { name: 'Capture' })).toBeVisible();
+  await other.getByRole('button', { name: 'Settings' }).click();
+  await other.getByRole('button', { name: 'Sign out' }).click();
+  // Signing out here ends what the other tab watches, too.
+  await expect(second.getByRole('heading', { name: 'Sign in to this host' })).toBeVisible();
+  await second.close();
   await other.getByLabel('Operator’s token').fill('wrong');
   await other.getByRole('button', { name: 'Sign in' }).click();
   await expect(other.getByRole('alert')).toContainText('not the host’s token');
@@ -213,7 +225,9 @@ test('recordings are found, renamed, compared, taken along, taken in and deleted
   await page.getByRole('menuitem', { name: 'Delete' }).click();
   await expect(page.getByRole('dialog')).toContainText('after');
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await expect(page.getByText('1 deleted.', { exact: true })).toBeVisible();
   await expect(table.getByRole('row')).toHaveCount(3);
+  await expect(page.getByRole('main')).toBeFocused();
 });
 
 test('a baseline is pinned, and later recordings are held against it', async ({ page }) => {
@@ -247,6 +261,7 @@ test('a client is let in by its PIN, streams, and is shown out', async ({ page }
   await paired.filter({ hasText: 'Living room' }).getByRole('button', { name: 'Revoke' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
   await expect(paired.filter({ hasText: 'Living room' })).toBeHidden();
+  await expect(page.getByRole('main')).toBeFocused();
   await expect(
     page.getByRole('region', { name: 'Live sessions' }).getByText('Living room'),
   ).toBeHidden();

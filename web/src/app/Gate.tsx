@@ -1,11 +1,11 @@
 // Lets in who is signed in, and shows the sign-in page to everybody else.
 import { onlineManager, useQueryClient } from '@tanstack/react-query';
 import { KeyRound } from 'lucide-react';
-import { useEffect, useState, type ReactNode } from 'react';
+import { useCallback, useEffect, useState, type ReactNode } from 'react';
 
 import { ApiFailure, onSignedOut } from '@/api/client';
 import { follow } from '@/api/live';
-import { resume, signInByLink, signInByToken } from '@/api/session';
+import { resume, signInByLink, signInByToken, takeOneTimeToken } from '@/api/session';
 import { m } from '@/paraglide/messages.js';
 import { Button, Field } from '@/ui/controls';
 import { Failure, Loading, Notice, explain } from '@/ui/states';
@@ -56,6 +56,27 @@ export function Gate({
     });
   }, [oneTimeToken, queries]);
 
+  const enter = useCallback(
+    (next: Phase) => {
+      begun = Promise.resolve(next);
+      setPhase(next);
+      if (next.is === 'in') {
+        onlineManager.setOnline(true);
+        void queries.invalidateQueries();
+      }
+    },
+    [queries],
+  );
+  useEffect(() => {
+    // A link that is opened where the page is shown already loads nothing anew.
+    const use = () => {
+      const token = takeOneTimeToken();
+      if (token !== null) void begin(token).then(enter);
+    };
+    addEventListener('hashchange', use);
+    return () => removeEventListener('hashchange', use);
+  }, [enter]);
+
   const isIn = phase.is === 'in';
   useEffect(() => (isIn ? follow() : undefined), [isIn]);
 
@@ -69,15 +90,7 @@ export function Gate({
       return (
         <>
           {phase.is === 'out' && (
-            <SignIn
-              why={phase.why?.()}
-              onSignedIn={() => {
-                onlineManager.setOnline(true);
-                void queries.invalidateQueries();
-                begun = Promise.resolve({ is: 'in' });
-                setPhase({ is: 'in' });
-              }}
-            />
+            <SignIn why={phase.why?.()} onSignedIn={() => enter({ is: 'in' })} />
           )}
           {wasIn && <div hidden={phase.is === 'out'}>{children}</div>}
         </>

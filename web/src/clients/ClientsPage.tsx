@@ -187,9 +187,12 @@ function Paired() {
   const say = useSay();
   const revoke = useMutation({
     mutationFn: (id: string) => api.DELETE('/api/v1/clients/{id}', { params: { path: { id } } }),
-    onSuccess: () => setRevoking(undefined),
     onError: (error) => say(explain(error), 'bad'),
-    onSettled: () => queries.invalidateQueries({ queryKey: ['clients'] }),
+    // The list first: the dialog gives the focus back to what is still there.
+    onSettled: async (_, error) => {
+      await queries.invalidateQueries({ queryKey: ['clients'] });
+      if (error === null) setRevoking(undefined);
+    },
   });
   return (
     <section className="card min-w-0 p-4" aria-label={m.paired_clients()}>

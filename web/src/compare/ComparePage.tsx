@@ -35,10 +35,24 @@ export function ComparePage() {
     enabled: ids.includes(','),
     placeholderData: keepPreviousData,
   });
-  if (!ids.includes(',')) return <Empty title={m.compare_how_many()}>{m.compare_how()}</Empty>;
+  if (!ids.includes(',')) {
+    return (
+      <>
+        <BackLink />
+        <h1 className="mt-1">{m.comparison()}</h1>
+        <Empty title={m.compare_how_many()}>{m.compare_how()}</Empty>
+      </>
+    );
+  }
   if (comparison.isPending) return <Loading what={m.compare()} />;
   if (comparison.isError) {
-    return <Failure error={comparison.error} again={() => void comparison.refetch()} />;
+    return (
+      <>
+        <BackLink />
+        <h1 className="mt-1">{m.comparison()}</h1>
+        <Failure error={comparison.error} again={() => void comparison.refetch()} />
+      </>
+    );
   }
   return (
     <Compared

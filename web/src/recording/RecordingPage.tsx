@@ -31,7 +31,13 @@ export function RecordingPage() {
   const capture = useQuery(recordingQuery(id));
   if (capture.isPending) return <Loading what={m.recording()} />;
   if (capture.isError) {
-    return <Failure error={capture.error} again={() => void capture.refetch()} />;
+    return (
+      <>
+        <BackLink />
+        <h1 className="mt-1 break-words">{id}</h1>
+        <Failure error={capture.error} again={() => void capture.refetch()} />
+      </>
+    );
   }
   return <Recording capture={capture.data} />;
 }

@@ -222,15 +222,16 @@ export function DeleteDialog({
           look="danger"
           disabled={remove.isPending}
           onClick={() =>
-            remove.mutate(entries, {
-              onSuccess: () => {
+            // The row of what goes takes this dialog along: what follows must not hang on it.
+            void remove.mutateAsync(entries).then(
+              () => {
                 say(m.deleted({ count: entries.length }));
                 onDone?.();
-                onClose();
-                void navigate({ to: '/recordings' });
+                // The focus goes to what is there then.
+                void navigate({ to: '/recordings' }).then(onClose);
               },
-              onError: (error) => say(explain(error), 'bad'),
-            })
+              (error: unknown) => say(explain(error), 'bad'),
+            )
           }
         >
           {m.delete_()}
