@@ -28,8 +28,10 @@ function Change({ figure }: { figure: Figure | undefined }) {
   const tone =
     figure.outcome === 'better' ? 'good' : figure.outcome === 'worse' ? 'bad' : 'neutral';
   return (
-    <td className="px-2 whitespace-nowrap" title={range}>
-      <span className={noise ? 'text-muted' : ''}>{valueIn(figure.unit)(figure.value)}</span>{' '}
+    <td className="px-2 sm:whitespace-nowrap" title={range}>
+      <span className={`whitespace-nowrap ${noise ? 'text-muted' : ''}`}>
+        {valueIn(figure.unit)(figure.value)}
+      </span>{' '}
       <Badge tone={tone}>
         {signed(figure.difference, text)}
         {noise && ` · ${figure.outcome === 'noise' ? m.outcome_noise() : m.outcome_unknown()}`}
@@ -81,7 +83,7 @@ export function DifferenceTable({
                 <th
                   key={name}
                   scope="col"
-                  className={`max-w-56 truncate px-2 font-medium ${at === 0 ? BASELINE : ''}`}
+                  className={`max-w-36 truncate px-2 font-medium sm:max-w-56 ${at === 0 ? BASELINE : ''}`}
                 >
                   <bdi>{name}</bdi>
                 </th>

@@ -93,7 +93,7 @@ export function Configuration({
   return (
     <section className="card min-w-0 p-4">
       <h2>{m.configuration()}</h2>
-      <div className="grid gap-x-8 md:grid-cols-2">
+      <div className="grid gap-x-8 md:grid-cols-2 xl:grid-cols-1 2xl:grid-cols-2">
         <Rows
           rows={[
             [m.started(), moment(meta.started_unix_ms)],

@@ -47,7 +47,7 @@ pub(super) fn warnings(runs: &[&CaptureMeta], differences: &[ConfigurationDiffer
     for ConfigurationDifference { setting, values, decides } in differences {
         if *decides {
             let values: Vec<String> = values.iter().map(|value| shown(value.as_deref())).collect();
-            warnings.push(format!("Not comparable: {setting} differs ({}).", values.join(", ")));
+            warnings.push(format!("Not comparable: not the same {setting} ({}).", values.join(", ")));
         }
     }
     let comparable = warnings.is_empty();
