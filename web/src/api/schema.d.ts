@@ -3036,7 +3036,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Events until the host shuts down */
+            /** @description Events until the host shuts down, or the browser's session ends */
             200: {
                 headers: {
                     [name: string]: unknown;

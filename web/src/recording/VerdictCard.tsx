@@ -56,7 +56,7 @@ export function VerdictCard({
         <Lightbulb aria-hidden className="mt-0.5 size-4 shrink-0" />
         <span>{hint(verdict)}</span>
       </p>
-      <dl className="mt-4 grid grid-cols-2 gap-x-6 gap-y-3 sm:grid-cols-3 xl:grid-cols-7">
+      <dl className="mt-4 grid grid-cols-2 gap-x-6 gap-y-3 sm:grid-cols-4 2xl:grid-cols-7">
         {stats.map(([label, value]) => (
           <Stat
             key={label}
