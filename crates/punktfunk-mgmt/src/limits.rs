@@ -9,8 +9,8 @@ pub struct RequestLimits {
     pub body_bytes: usize,
     /// How long a body may take to arrive. Raising it lets a slow sender hold its connection longer.
     pub body_timeout: Duration,
-    /// Largest recording that is taken in, bytes. A host keeps it in memory while it is checked, less than three times
-    /// over (218 MB took 577 MB for three seconds).
+    /// Largest recording that is taken in, bytes. A host keeps it in memory while it is checked: some three times over
+    /// without distributions, up to five times with them.
     pub import_bytes: usize,
     /// How long a recording may take to arrive.
     pub import_timeout: Duration,
