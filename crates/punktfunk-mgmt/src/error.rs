@@ -10,6 +10,7 @@ use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 /// Body of every answer that is not a success.
@@ -84,4 +85,19 @@ where
 {
     let span = tracing::Span::current();
     tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(ApiError::internal)?.map_err(Into::into)
+}
+
+/// The same under a permit, which is given back when the work has ended: also if nobody waits for its answer any more.
+pub(crate) async fn blocking_under<T, E, F>(permit: OwnedSemaphorePermit, work: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    E: Into<ApiError> + Send + 'static,
+    F: FnOnce() -> Result<T, E> + Send + 'static,
+{
+    let under = move || {
+        let answer = work();
+        drop(permit);
+        answer
+    };
+    blocking(under).await
 }

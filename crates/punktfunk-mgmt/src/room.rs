@@ -9,7 +9,7 @@ use futures_util::stream;
 use punktfunk_recordings::compare::MAX_RUNS;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::error::{ApiError, blocking};
+use crate::error::{ApiError, blocking_under};
 
 /// Recordings at a time: one comparison of as many as can be compared.
 const HELD: usize = MAX_RUNS;
@@ -46,12 +46,7 @@ impl Room {
     {
         let wanted = u32::try_from(recordings.min(HELD)).expect("it is a handful");
         let permit = Arc::clone(&self.held).acquire_many_owned(wanted).await.map_err(ApiError::internal)?;
-        let work = move || {
-            let answer = work();
-            drop(permit);
-            answer
-        };
-        blocking(work).await
+        blocking_under(permit, work).await
     }
 
     /// A body that `write` makes of what `load` has read while it is taken, so that it is never whole in memory. A body that

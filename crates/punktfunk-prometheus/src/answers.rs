@@ -121,6 +121,15 @@ impl Answers {
         let session = sample.session_id.clone();
         let at = sample.step_unix_ms;
         let mut differences = Vec::new();
+        let mut differ = |series, local, backend| {
+            differences.push(Difference {
+                step_unix_ms: Some(at),
+                session_id: session.clone(),
+                series,
+                local,
+                backend,
+            });
+        };
         let figures: Vec<Figure> = distributions(sample).map(|(figure, _)| figure).collect();
         let stats = sample.stages.iter_mut().chain(&mut sample.host).chain(&mut sample.interval);
         for (figure, stats) in figures.into_iter().zip(stats) {
@@ -132,13 +141,7 @@ impl Answers {
                 let backend = grid.get(&session, figure.clone(), at).map(|seconds| round3(seconds * 1e6));
                 match backend {
                     Some(us) if (us / *local - 1.0).abs() <= QUANTILE_TOLERANCE => *local = us,
-                    _ => differences.push(Difference {
-                        step_unix_ms: Some(at),
-                        session_id: session.clone(),
-                        series: format!("{figure}, quantile {q:.2}, µs"),
-                        local: *local,
-                        backend,
-                    }),
+                    _ => differ(format!("{figure}, quantile {q:.2}, µs"), *local, backend),
                 }
             }
         }
@@ -158,13 +161,7 @@ impl Answers {
                 match backend {
                     Some(rate) if (rate - *shown).abs() <= RATE_TOLERANCE * shown.max(1.0) => *shown = rate,
                     None if *shown == 0.0 => {}
-                    _ => differences.push(Difference {
-                        step_unix_ms: Some(at),
-                        session_id: session.clone(),
-                        series: format!("{figure}, a second"),
-                        local: *shown,
-                        backend,
-                    }),
+                    _ => differ(format!("{figure}, a second"), *shown, backend),
                 }
             }
         }

@@ -53,8 +53,7 @@ struct Session {
     opened: Instant,
     used: Instant,
     /// Goes with the session, which tells whoever waits for its end.
-    _lives: watch::Sender<()>,
-    end: watch::Receiver<()>,
+    lives: watch::Sender<()>,
 }
 
 /// The end of a session: signed out, displaced by others, or out of time.
@@ -137,8 +136,7 @@ impl SignIn {
             oldest.map(|at| state.sessions.remove(at));
         }
         let digest = digest_of(secret.reveal().as_bytes());
-        let (lives, end) = watch::channel(());
-        let session = Session { digest, role, opened: now, used: now, _lives: lives, end };
+        let session = Session { digest, role, opened: now, used: now, lives: watch::Sender::new(()) };
         let signed_in = session.shown_by(secret.reveal().as_bytes(), now);
         state.sessions.push(session);
         Ok((secret, signed_in))
@@ -168,7 +166,7 @@ impl Session {
             role: self.role,
             csrf_token: csrf_token(secret),
             remaining: latest.saturating_duration_since(now),
-            end: End { gone: self.end.clone(), latest },
+            end: End { gone: self.lives.subscribe(), latest },
         }
     }
 }

@@ -10,7 +10,7 @@ use hyper::body::Body as _;
 use punktfunk_recordings::{Capture, CaptureMeta, ImportError, SaveError};
 
 use super::recordings::is_full;
-use crate::error::{ApiError, blocking};
+use crate::error::{ApiError, blocking_under};
 use crate::etag;
 use crate::extract::{not_json, says_json};
 use crate::state::App;
@@ -54,12 +54,7 @@ pub(super) async fn stats_recording_import(State(app): State<App>, request: Requ
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let store = app.captures.store().clone();
-    let taken = blocking(move || {
-        let taken = store.import(bytes, now);
-        drop(permit);
-        taken
-    });
-    let taken = taken.await?;
+    let taken = blocking_under(permit, move || store.import(bytes, now)).await?;
     let location = format!("{}/stats/recordings/{}", super::PREFIX, taken.meta.id);
     let location = HeaderValue::try_from(location).expect("an id is printable ASCII");
     let tag = etag::of(&taken.revision);

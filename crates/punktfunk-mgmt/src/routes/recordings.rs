@@ -159,29 +159,28 @@ pub(super) async fn stats_recording_get(
 ) -> Result<Response, ApiError> {
     let store = app.captures.store().clone();
     let known = etag::none_match(&headers);
-    let answer = app.room().holding(1, move || {
-        // Reading is cheap, parsing is not.
-        if !known.is_empty() {
-            let (_, revision) = store.read_raw(&id)?;
-            if known.contains(&revision) {
-                return Ok((revision, None));
-            }
+    // Private to whoever has a token, and asked about every time.
+    let tagged = |revision| {
+        [(header::ETAG, tag(revision)), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))]
+    };
+    if !known.is_empty() {
+        // Its state is cheap to know, and needs no room.
+        let (store, id) = (store.clone(), id.clone());
+        let revision = blocking(move || store.revision(&id)).await?;
+        if known.contains(&revision) {
+            return Ok((StatusCode::NOT_MODIFIED, tagged(&revision)).into_response());
         }
+    }
+    let answer = app.room().holding(1, move || {
         let mut stored = store.get(&id)?;
         if params.distributions == Some(false) {
             stored.capture.samples.iter_mut().for_each(super::download::strip);
         }
         let body = serde_json::to_vec(&stored.capture).map_err(ApiError::internal)?;
-        Ok::<_, ApiError>((stored.revision, Some(body)))
+        Ok::<_, ApiError>((stored.revision, body))
     });
     let (revision, body) = answer.await?;
-    // Private to whoever has a token, and asked about every time.
-    let tagged =
-        [(header::ETAG, tag(&revision)), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
-    Ok(match body {
-        Some(body) => (tagged, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
-        None => (StatusCode::NOT_MODIFIED, tagged).into_response(),
-    })
+    Ok((tagged(&revision), [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 /// What may be changed about a recording. What is left out, or `null`, stays.
@@ -229,7 +228,7 @@ pub(super) async fn stats_recording_update(
     let store = app.captures.store().clone();
     let patch = MetaPatch { label: patch.label, note: patch.note, pinned: patch.pinned };
     let updated = blocking(move || {
-        let expected = expected(&condition, || Ok(store.read_raw(&id)?.1))?;
+        let expected = expected(&condition, || store.revision(&id))?;
         store.update(&id, expected.as_ref(), patch).map_err(ApiError::from)
     });
     let updated = updated.await?;
@@ -259,7 +258,7 @@ pub(super) async fn stats_recording_delete(
     let condition = etag::if_match(&headers)?;
     let store = app.captures.store().clone();
     let deleted = blocking(move || {
-        let expected = expected(&condition, || Ok(store.read_raw(&id)?.1))?;
+        let expected = expected(&condition, || store.revision(&id))?;
         store.delete(&id, expected.as_ref()).map_err(ApiError::from)
     });
     deleted.await?;

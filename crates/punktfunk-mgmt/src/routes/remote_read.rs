@@ -8,7 +8,7 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use punktfunk_prometheus::remote_read::ReadError;
 
-use crate::error::{ApiError, ErrorBody, blocking};
+use crate::error::{ApiError, ErrorBody, blocking_under};
 use crate::extract::Protobuf;
 use crate::state::App;
 
@@ -40,12 +40,7 @@ pub(crate) async fn remote_read(
     let reads = app.reads();
     let permit = reads.acquire_owned().await.map_err(ApiError::internal)?;
     let reader = Arc::clone(app.remote_read());
-    let read = blocking(move || {
-        let read = reader.answer(&body).map_err(refused);
-        drop(permit);
-        read
-    });
-    let read = read.await;
+    let read = blocking_under(permit, move || reader.answer(&body).map_err(refused)).await;
     let reader = Arc::clone(app.remote_read());
     tokio::spawn(async move {
         tokio::time::sleep(KEPT_OPEN).await;
