@@ -45,17 +45,6 @@ export function Gate({
   if (phase.is === 'in' && !wasIn) setWasIn(true);
   const queries = useQueryClient();
 
-  useEffect(() => {
-    begun ??= begin(oneTimeToken);
-    void begun.then(setPhase);
-    onSignedOut(() => {
-      // Nothing is asked until somebody signs in; what is typed on the page stays.
-      onlineManager.setOnline(false);
-      begun = Promise.resolve({ is: 'out', why: m.sign_in_ended });
-      setPhase({ is: 'out', why: m.sign_in_ended });
-    });
-  }, [oneTimeToken, queries]);
-
   const enter = useCallback(
     (next: Phase) => {
       begun = Promise.resolve(next);
@@ -67,6 +56,15 @@ export function Gate({
     },
     [queries],
   );
+  useEffect(() => {
+    begun ??= begin(oneTimeToken);
+    void begun.then(setPhase);
+    onSignedOut(() => {
+      // Nothing is asked until somebody signs in; what is typed on the page stays.
+      onlineManager.setOnline(false);
+      enter({ is: 'out', why: m.sign_in_ended });
+    });
+  }, [oneTimeToken, enter]);
   useEffect(() => {
     // A link that is opened where the page is shown already loads nothing anew.
     const use = () => {

@@ -1,5 +1,8 @@
-// The range of a run that is looked at, as addresses carry it.
+// How a page's address changes with what is looked at, and the range of a run in it.
 import type { Span } from '@/chart/types';
+
+/** The page stays what and where it is: going back leaves it. */
+export const STAY = { replace: true, resetScroll: false } as const;
 
 export interface SpanSearch {
   from?: number | undefined;

@@ -2,7 +2,6 @@
 import { useMemo } from 'react';
 
 import type { Schemas } from '@/api/client';
-import { useLocale } from '@/app/preferences';
 import type { Statistic } from '@/app/router';
 import { Chart } from '@/chart/Chart';
 import type { Span } from '@/chart/types';
@@ -37,12 +36,7 @@ export interface RunGraphsProps {
   isLive?: boolean;
 }
 
-/** Names are written into graphs: in another language they are drawn anew. */
 export function RunGraphs(props: RunGraphsProps) {
-  return <Graphs key={useLocale()} {...props} />;
-}
-
-function Graphs(props: RunGraphsProps) {
   const { samples, budgetUs, statistic } = props;
   const line = useMemo(() => timeline(samples), [samples]);
   // A budget far above all figures would press them to the floor: it is said instead.

@@ -2,11 +2,11 @@
 import { keepPreviousData, useQueries, useQuery } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
 import { FileDown } from 'lucide-react';
-import { useMemo } from 'react';
+import { useMemo, type ReactNode } from 'react';
 
 import { api, body, type Schemas } from '@/api/client';
 import { recordingQuery } from '@/api/queries';
-import { spanOf, withSpan } from '@/app/span';
+import { spanOf, STAY, withSpan } from '@/app/span';
 import { stageNames, timeline } from '@/capture/graphs';
 import { Chart } from '@/chart/Chart';
 import type { Graph, Span } from '@/chart/types';
@@ -35,24 +35,19 @@ export function ComparePage() {
     enabled: ids.includes(','),
     placeholderData: keepPreviousData,
   });
+  const instead = (content: ReactNode) => (
+    <>
+      <BackLink />
+      <h1 className="mt-1">{m.comparison()}</h1>
+      {content}
+    </>
+  );
   if (!ids.includes(',')) {
-    return (
-      <>
-        <BackLink />
-        <h1 className="mt-1">{m.comparison()}</h1>
-        <Empty title={m.compare_how_many()}>{m.compare_how()}</Empty>
-      </>
-    );
+    return instead(<Empty title={m.compare_how_many()}>{m.compare_how()}</Empty>);
   }
   if (comparison.isPending) return <Loading what={m.compare()} />;
   if (comparison.isError) {
-    return (
-      <>
-        <BackLink />
-        <h1 className="mt-1">{m.comparison()}</h1>
-        <Failure error={comparison.error} again={() => void comparison.refetch()} />
-      </>
-    );
+    return instead(<Failure error={comparison.error} again={() => void comparison.refetch()} />);
   }
   return (
     <Compared
@@ -78,7 +73,7 @@ function Compared({
   const remarks = warnings(comparison);
   const navigate = route.useNavigate();
   const zoom = (next: Span | undefined) =>
-    void navigate({ search: (now) => withSpan(now, next), replace: true, resetScroll: false });
+    void navigate({ search: (now) => withSpan(now, next), ...STAY });
   // Two runs may be called the same.
   const names = runs.map(({ meta }, at) => `${String(at + 1)} · ${nameOf(meta)}`);
   return (
@@ -205,13 +200,16 @@ function Overlay({
   span: Span | undefined;
   onZoom: (span: Span | undefined) => void;
 }) {
-  const { stage = 'host', stat = 'p99', sessions = '' } = route.useSearch();
+  const search = route.useSearch();
+  const { stage = 'host', stat = 'p99', sessions = '' } = search;
   // Places in the lists of sessions: the address stays short, whatever sessions are called.
   const chosen = useMemo(() => {
     const places = sessions.split('-').map(Number);
     return runs.map(({ meta }, at) => meta.sessions[places[at] ?? 0] ?? meta.sessions[0]);
   }, [runs, sessions]);
   const navigate = route.useNavigate();
+  const show = (part: typeof search) =>
+    void navigate({ search: (now) => ({ ...now, ...part }), ...STAY });
   const captures = useQueries({
     queries: runs.map(({ meta }) => recordingQuery(meta.id)),
     combine: (all) => ({
@@ -258,11 +256,7 @@ function Overlay({
     const places = runs.map(({ meta }, at) =>
       at === run ? place : meta.sessions.findIndex(({ id }) => id === chosen[at]?.id),
     );
-    void navigate({
-      search: (now) => ({ ...now, sessions: places.join('-') }),
-      replace: true,
-      resetScroll: false,
-    });
+    show({ sessions: places.join('-') });
   };
   if (captures.error) return <Failure error={captures.error} />;
   if (graph === undefined) return <Loading what={m.graph_overlay()} />;
@@ -273,13 +267,7 @@ function Overlay({
           label={m.stage()}
           value={stage}
           options={stages.map((name) => [name, name] as const)}
-          onChange={(next) =>
-            void navigate({
-              search: (now) => ({ ...now, stage: next }),
-              replace: true,
-              resetScroll: false,
-            })
-          }
+          onChange={(next) => show({ stage: next })}
         />
         <Choice
           label={m.statistic()}
@@ -289,13 +277,7 @@ function Overlay({
             ['p99', 'p99'],
             ['mean', m.mean()],
           ]}
-          onChange={(next) =>
-            void navigate({
-              search: (now) => ({ ...now, stat: next }),
-              replace: true,
-              resetScroll: false,
-            })
-          }
+          onChange={(next) => show({ stat: next })}
         />
       </div>
       {runs.some(({ meta }) => meta.sessions.length > 1) && (

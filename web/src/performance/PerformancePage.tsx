@@ -5,6 +5,7 @@ import { useMemo } from 'react';
 
 import { api, body } from '@/api/client';
 import { useLive } from '@/api/live';
+import { useLocale } from '@/app/preferences';
 import { RunGraphs } from '@/capture/RunGraphs';
 import { m } from '@/paraglide/messages.js';
 import { Field } from '@/ui/controls';
@@ -27,6 +28,7 @@ export function PerformancePage() {
   const navigate = route.useNavigate();
   const { status, samples, markers } = useLive();
   const sessions = useSessions();
+  const locale = useLocale();
 
   const ids = useMemo(
     () => [
@@ -107,6 +109,8 @@ export function PerformancePage() {
           </section>
         ) : (
           <RunGraphs
+            // Names are written into graphs: in another language they are drawn anew.
+            key={locale}
             samples={own}
             budgetUs={info?.latency_target_us}
             markers={markers}

@@ -6,7 +6,7 @@ import { useMemo } from 'react';
 
 import type { Schemas } from '@/api/client';
 import { recordingQuery, summaryQuery } from '@/api/queries';
-import { spanOf, withSpan } from '@/app/span';
+import { spanOf, STAY, withSpan } from '@/app/span';
 import { RunGraphs } from '@/capture/RunGraphs';
 import { stageNames } from '@/capture/graphs';
 import type { Span } from '@/chart/types';
@@ -72,7 +72,9 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
   const several = meta.sessions.length > 1;
 
   const zoom = (next: Span | undefined) =>
-    void navigate({ search: (now) => withSpan(now, next), replace: true, resetScroll: false });
+    void navigate({ search: (now) => withSpan(now, next), ...STAY });
+  const show = (part: typeof search) =>
+    void navigate({ search: (now) => ({ ...now, ...part }), ...STAY });
 
   return (
     <div className="flex flex-col gap-4">
@@ -126,13 +128,7 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
           <select
             className="field max-w-96"
             value={chosen}
-            onChange={(event) =>
-              void navigate({
-                search: (now) => ({ ...now, session: event.target.value }),
-                replace: true,
-                resetScroll: false,
-              })
-            }
+            onChange={(event) => show({ session: event.target.value })}
           >
             {meta.sessions.map((one) => (
               <option key={one.id} value={one.id}>
@@ -174,13 +170,7 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
             budgetUs={session?.latency_target_us}
             markers={markers}
             statistic={search.stat ?? 'p50'}
-            onStatistic={(stat) =>
-              void navigate({
-                search: (now) => ({ ...now, stat }),
-                replace: true,
-                resetScroll: false,
-              })
-            }
+            onStatistic={(stat) => show({ stat })}
             sync={meta.id}
             span={span}
             onZoom={zoom}
@@ -189,13 +179,7 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
             capture={capture}
             session={chosen}
             chosen={search.at}
-            onChoose={(at) =>
-              void navigate({
-                search: (now) => ({ ...now, at }),
-                replace: true,
-                resetScroll: false,
-              })
-            }
+            onChoose={(at) => show({ at })}
             onZoom={zoom}
           />
           <Distribution
@@ -204,13 +188,7 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
             stages={stageNames(samples)}
             span={span}
             stage={search.dist}
-            onStage={(dist) =>
-              void navigate({
-                search: (now) => ({ ...now, dist }),
-                replace: true,
-                resetScroll: false,
-              })
-            }
+            onStage={(dist) => show({ dist })}
           />
         </>
       )}

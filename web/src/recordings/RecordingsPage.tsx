@@ -4,6 +4,7 @@ import { getRouteApi } from '@tanstack/react-router';
 import { GitCompareArrows, Search, Trash2, Upload } from 'lucide-react';
 import { useDeferredValue, useMemo, useRef, useState } from 'react';
 
+import { STAY } from '@/app/span';
 import { m } from '@/paraglide/messages.js';
 import { Button } from '@/ui/controls';
 import { useSay } from '@/ui/dialog';
@@ -38,8 +39,7 @@ export function RecordingsPage() {
         const next = { ...now, ...part };
         return Object.fromEntries(Object.entries(next).filter(([, value]) => value !== ''));
       },
-      replace: true,
-      resetScroll: false,
+      ...STAY,
     });
 
   return (
