@@ -303,6 +303,29 @@ test('a host that goes and comes back is noticed, and nothing typed is lost', as
   await expect(page.getByLabel('Label')).toHaveValue('typed before');
 });
 
+test('one sign-in is enough for every page of a browser', async ({ page, context }) => {
+  await host.signIn(page);
+  const other = await context.newPage();
+  await other.goto(host.url);
+  await other.getByLabel('Label').fill('typed before');
+  await host.down();
+  await host.up();
+  const out = { name: 'Sign in to this host' };
+  for (const one of [page, other]) await expect(one.getByRole('heading', out)).toBeVisible();
+  await page.getByLabel('Operator’s token').fill(host.token);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  // The page that was not asked has the new session's CSRF token, too.
+  await expect(other.getByLabel('Label')).toHaveValue('typed before');
+  await other.getByRole('button', { name: 'Start' }).click();
+  for (const one of [page, other]) {
+    await expect(
+      one.getByRole('region', { name: 'Capture' }).getByText('typed before'),
+    ).toBeVisible();
+  }
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await expect(other.getByRole('button', { name: 'Start' })).toBeVisible();
+});
+
 test('keys list themselves, and the focus returns', async ({ page }) => {
   await host.signIn(page);
   const button = page.getByRole('button', { name: 'Keyboard shortcuts' });

@@ -12,7 +12,7 @@
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq as _;
@@ -96,7 +96,8 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
 
 /// The session of the request's cookie, if it has one that lives.
 fn by_cookie(app: &App, request: &Request, reads: bool) -> Result<Option<Caller>, ApiError> {
-    let Some((_, session)) = session(app, request.headers(), request.extensions()) else { return Ok(None) };
+    let served = request.extensions().get::<Served>().copied();
+    let Some((_, session)) = session(app, request.headers(), served) else { return Ok(None) };
     if !origin::is_ours(request.uri(), request.headers(), reads) {
         return Err(from_elsewhere());
     }
@@ -109,8 +110,8 @@ fn by_cookie(app: &App, request: &Request, reads: bool) -> Result<Option<Caller>
 }
 
 /// The secret of the request's session, and the session.
-pub(crate) fn session(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Option<(Vec<u8>, SignedIn)> {
-    let name = cookie::name(extensions.get::<Served>().copied());
+pub(crate) fn session(app: &App, headers: &HeaderMap, served: Option<Served>) -> Option<(Vec<u8>, SignedIn)> {
+    let name = cookie::name(served);
     let now = Instant::now();
     cookie::values(headers, &name).find_map(|secret| Some((secret.to_vec(), app.sign_in.find(secret, now)?)))
 }

@@ -86,6 +86,24 @@ async fn a_browser_signs_in_by_a_token_reads_changes_and_signs_out() {
 }
 
 #[tokio::test]
+async fn signing_in_anew_ends_the_browser_s_former_session_and_no_other() {
+    let rig = Rig::new();
+    let server = rig.serve(|_| ()).await;
+    let other = Browser::by_token(&server, rig.operator()).await;
+    let former = Browser::by_token(&server, rig.operator()).await;
+    let status = async |browser: &Browser| {
+        ask(&server, Method::GET, STATUS, &[("cookie", &browser.cookie)], None).await.status.as_u16()
+    };
+    let bearer = format!("Bearer {}", rig.operator());
+    let wrong = [("cookie", former.cookie.as_str()), ("authorization", "Bearer wrong")];
+    ask(&server, Method::POST, SESSION, &wrong, None).await.refusal(401);
+    assert_eq!(status(&former).await, 200);
+    let right = [("cookie", former.cookie.as_str()), ("authorization", &bearer)];
+    let anew = Browser::of(&ask(&server, Method::POST, SESSION, &right, None).await);
+    assert_eq!([status(&former).await, status(&anew).await, status(&other).await], [401, 200, 200]);
+}
+
+#[tokio::test]
 async fn a_change_by_a_session_needs_its_own_csrf_token() {
     let rig = Rig::new();
     let server = rig.serve(|_| ()).await;

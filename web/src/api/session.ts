@@ -1,5 +1,5 @@
 // Signing in and out. A link's secret stands behind `#` and leaves the address before it is used.
-import { ApiFailure, api, body, setCsrfToken } from './client';
+import { ApiFailure, api, body, setCsrfToken, type Schemas } from './client';
 
 /** Takes the one-time token of a link out of the address; `null` without one. */
 export function takeOneTimeToken(): string | null {
@@ -10,30 +10,39 @@ export function takeOneTimeToken(): string | null {
   return match?.[1] ?? null;
 }
 
-async function keep(answer: Promise<{ data?: { csrf_token?: string | null } }>): Promise<true> {
-  const identity = await body(answer);
-  setCsrfToken(identity.csrf_token ?? null);
-  return true;
+/** The other pages of this browser, which has one session for all of them. */
+const others = new BroadcastChannel('session');
+
+/** Called when another page has signed this browser in: `resume` learns the new session. */
+export function onSignedInElsewhere(call: () => void): () => void {
+  others.addEventListener('message', call);
+  return () => others.removeEventListener('message', call);
+}
+
+async function keep(answer: Promise<{ data?: Schemas['Identity'] }>): Promise<void> {
+  setCsrfToken((await body(answer)).csrf_token ?? null);
 }
 
 /** Whether this browser is signed in. */
 export async function resume(): Promise<boolean> {
   try {
-    return await keep(api.GET('/api/v1/auth/session'));
+    await keep(api.GET('/api/v1/auth/session'));
+    return true;
   } catch (error) {
     if (error instanceof ApiFailure && error.status === 401) return false;
     throw error;
   }
 }
 
-export async function signInByLink(token: string): Promise<true> {
-  return keep(api.POST('/api/v1/auth/session', { body: { one_time_token: token } }));
+export async function signInByLink(token: string): Promise<void> {
+  await keep(api.POST('/api/v1/auth/session', { body: { one_time_token: token } }));
+  others.postMessage(null);
 }
 
-export async function signInByToken(token: string): Promise<true> {
-  return keep(
-    api.POST('/api/v1/auth/session', { headers: { authorization: `Bearer ${token.trim()}` } }),
-  );
+export async function signInByToken(token: string): Promise<void> {
+  const headers = { authorization: `Bearer ${token.trim()}` };
+  await keep(api.POST('/api/v1/auth/session', { headers }));
+  others.postMessage(null);
 }
 
 export async function signOut(): Promise<void> {

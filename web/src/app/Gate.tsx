@@ -5,7 +5,13 @@ import { useCallback, useEffect, useState, type ReactNode } from 'react';
 
 import { ApiFailure, onSignedOut } from '@/api/client';
 import { follow } from '@/api/live';
-import { resume, signInByLink, signInByToken, takeOneTimeToken } from '@/api/session';
+import {
+  onSignedInElsewhere,
+  resume,
+  signInByLink,
+  signInByToken,
+  takeOneTimeToken,
+} from '@/api/session';
 import { m } from '@/paraglide/messages.js';
 import { Button, Field } from '@/ui/controls';
 import { Failure, Loading, Notice, explain } from '@/ui/states';
@@ -74,6 +80,8 @@ export function Gate({
     addEventListener('hashchange', use);
     return () => removeEventListener('hashchange', use);
   }, [enter]);
+
+  useEffect(() => onSignedInElsewhere(() => void begin(null).then(enter)), [enter]);
 
   const isIn = phase.is === 'in';
   useEffect(() => (isIn ? follow() : undefined), [isIn]);

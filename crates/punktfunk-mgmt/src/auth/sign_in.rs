@@ -18,7 +18,7 @@ use crate::tokens::{Role, Token};
 /// How long a link can be used: long enough to pick up the phone.
 pub const LINK_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// How long a session lasts that nobody uses. An open page asks every second or keeps an event stream.
+/// How long a session lasts that nobody uses. An open event stream uses it.
 const IDLE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a session lasts at most.
@@ -51,7 +51,8 @@ struct Session {
     digest: Digest,
     role: Role,
     opened: Instant,
-    used: Instant,
+    /// Shared with what goes on after its request was let in.
+    used: Arc<Mutex<Instant>>,
     /// Goes with the session, which tells whoever waits for its end.
     lives: watch::Sender<()>,
 }
@@ -60,6 +61,7 @@ struct Session {
 #[derive(Debug, Clone)]
 pub(crate) struct End {
     gone: watch::Receiver<()>,
+    used: Arc<Mutex<Instant>>,
     latest: Instant,
 }
 
@@ -69,12 +71,19 @@ impl End {
         self.gone.has_changed().is_err()
     }
 
-    /// Returns when it comes.
+    /// Returns when it comes. Whoever waits uses the session.
     pub(crate) async fn comes(&mut self) {
         // Nothing is ever sent: the channel ends with the session.
         let gone = async { while self.gone.changed().await.is_ok() {} };
+        let use_it = async {
+            loop {
+                *self.used.lock() = tokio::time::Instant::now().into_std();
+                tokio::time::sleep(IDLE / 2).await;
+            }
+        };
         tokio::select! {
             () = gone => {}
+            () = use_it => {}
             () = tokio::time::sleep_until(self.latest.into()) => {}
         }
     }
@@ -132,11 +141,13 @@ impl SignIn {
         let mut state = self.0.lock();
         state.expire(now);
         if state.sessions.len() == MAX_SESSIONS {
-            let oldest = state.sessions.iter().enumerate().min_by_key(|(_, session)| session.used).map(|(at, _)| at);
+            let oldest =
+                state.sessions.iter().enumerate().min_by_key(|(_, session)| *session.used.lock()).map(|(at, _)| at);
             oldest.map(|at| state.sessions.remove(at));
         }
         let digest = digest_of(secret.reveal().as_bytes());
-        let session = Session { digest, role, opened: now, used: now, lives: watch::Sender::new(()) };
+        let used = Arc::new(Mutex::new(now));
+        let session = Session { digest, role, opened: now, used, lives: watch::Sender::new(()) };
         let signed_in = session.shown_by(secret.reveal().as_bytes(), now);
         state.sessions.push(session);
         Ok((secret, signed_in))
@@ -147,8 +158,8 @@ impl SignIn {
         let digest = digest_of(secret);
         let mut state = self.0.lock();
         state.expire(now);
-        let session = state.sessions.iter_mut().find(|session| session.digest == digest)?;
-        session.used = now;
+        let session = state.sessions.iter().find(|session| session.digest == digest)?;
+        *session.used.lock() = now;
         Some(session.shown_by(secret, now))
     }
 
@@ -166,7 +177,7 @@ impl Session {
             role: self.role,
             csrf_token: csrf_token(secret),
             remaining: latest.saturating_duration_since(now),
-            end: End { gone: self.lives.subscribe(), latest },
+            end: End { gone: self.lives.subscribe(), used: Arc::clone(&self.used), latest },
         }
     }
 }
@@ -175,7 +186,7 @@ impl State {
     fn expire(&mut self, now: Instant) {
         self.links.retain(|link| now.saturating_duration_since(link.made) < LINK_LIFETIME);
         self.sessions.retain(|session| {
-            now.saturating_duration_since(session.used) < IDLE
+            now.saturating_duration_since(*session.used.lock()) < IDLE
                 && now.saturating_duration_since(session.opened) < SESSION_LIFETIME
         });
     }
@@ -269,6 +280,18 @@ mod tests {
         other.end.comes().await;
         let waited = began.elapsed();
         assert!(waited.abs_diff(SESSION_LIFETIME) < Duration::from_secs(60), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_the_end_of_a_session_uses_it() {
+        let (sign_in, start) = (SignIn::default(), tokio::time::Instant::now());
+        let (secret, mut watched) = sign_in.open(Role::Operator, start.into_std()).unwrap();
+        let (left, _) = sign_in.open(Role::Operator, start.into_std()).unwrap();
+        let late = IDLE * 2;
+        tokio::time::timeout(late, watched.end.comes()).await.unwrap_err();
+        let now = (start + late).into_std();
+        assert!(sign_in.find(left.reveal().as_bytes(), now).is_none());
+        assert!(sign_in.find(secret.reveal().as_bytes(), now).is_some());
     }
 
     #[test]

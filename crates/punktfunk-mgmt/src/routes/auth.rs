@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::{Extension, Json};
 use qrcode::QrCode;
@@ -54,7 +54,8 @@ impl Identity {
 /// Signs a browser in.
 ///
 /// By a token in `Authorization`, whose role the session has, or by the one-time token of a link in the body. Sets the
-/// session's cookie: `HttpOnly`, `SameSite=Strict`, under TLS `Secure`. Sessions end with the host.
+/// session's cookie: `HttpOnly`, `SameSite=Strict`, under TLS `Secure`. It takes the place of the session that the request
+/// showed, which ends. Sessions end with the host.
 #[utoipa::path(
     post, path = "/auth/session", operation_id = "auth_session_create", tag = "auth",
     security(("operator" = []), ("reader" = []), ()),
@@ -69,6 +70,7 @@ pub(super) async fn auth_session_create(
     State(app): State<App>,
     caller: Option<Extension<Caller>>,
     served: Option<Extension<Served>>,
+    headers: HeaderMap,
     OptionalBody(request): OptionalBody<SignInRequest>,
 ) -> Result<Response, ApiError> {
     check_length("one_time_token", request.one_time_token.as_ref(), 512)?;
@@ -81,8 +83,13 @@ pub(super) async fn auth_session_create(
         })?,
         (None, None) => return Err(unauthorized()),
     };
+    let served = served.map(|Extension(served)| served);
+    let former = crate::auth::session(&app, &headers, served);
     let (secret, session) = app.sign_in.open(role, now).map_err(ApiError::internal)?;
-    let cookie = cookie::keep(served.map(|Extension(served)| served), &secret);
+    if let Some((former, _)) = former {
+        app.sign_in.close(&former);
+    }
+    let cookie = cookie::keep(served, &secret);
     Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Json(Identity::of(role, Some(session)))).into_response())
 }
 
@@ -113,7 +120,7 @@ pub(super) async fn auth_session_get(Extension(caller): Extension<Caller>) -> Js
 )]
 pub(super) async fn auth_session_delete(State(app): State<App>, request: Request) -> Response {
     let served = request.extensions().get::<Served>().copied();
-    if let Some((secret, _)) = crate::auth::session(&app, request.headers(), request.extensions()) {
+    if let Some((secret, _)) = crate::auth::session(&app, request.headers(), served) {
         app.sign_in.close(&secret);
     }
     (StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie::forget(served))])).into_response()
