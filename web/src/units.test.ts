@@ -34,6 +34,21 @@ test('clocks show hours only if there are any, and never go below zero', () => {
   expect(units.clock(-5)).toBe('0:00');
 });
 
+test('a share is not rounded to nothing or to everything', () => {
+  const shares = [0, 0.0004, 0.0123, 0.0996, 0.5, 0.994, 0.9994, 1, 1.2];
+  expect(shares.map(units.percent)).toEqual([
+    '0%',
+    '< 0.1%',
+    '1.2%',
+    '10%',
+    '50%',
+    '99%',
+    '> 99%',
+    '100%',
+    '120%',
+  ]);
+});
+
 test('differences carry their sign', () => {
   expect(units.signed(-3100, units.ms)).toBe('−3.10 ms');
   expect(units.signed(300, units.ms)).toBe('+0.30 ms');

@@ -62,11 +62,14 @@ export const fps = (value: Figure) =>
 /** Megabits a second. */
 export const mbps = (value: Figure) => shown(value, (n) => `${fixed(n)} Mbit/s`);
 
-/** A share of 0–1 as percent; what is not quite nothing is not shown as nothing. */
+/** A share of 0–1 as percent; what is not quite nothing, or not quite all, is not shown as if it were. */
 export const percent = (share: Figure) =>
   shown(share, (n) => {
     const few = n !== 0 && Math.abs(n) < 0.1;
-    return format({ style: 'percent', maximumFractionDigits: few ? 1 : 0 }).format(n);
+    const written = format({ style: 'percent', maximumFractionDigits: few ? 1 : 0 });
+    if (n > 0 && n < 0.001) return `< ${written.format(0.001)}`;
+    if (n >= 0.995 && n < 1) return `> ${written.format(0.99)}`;
+    return written.format(n);
   });
 
 /** A difference of two shares of 0–1, in percentage points. */

@@ -63,6 +63,18 @@ pub enum VerdictKind {
     Stage,
 }
 
+/// Which figure put a stage at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Criterion {
+    /// Frames over the latency target in the whole range.
+    Late,
+    /// Frames over the latency target in its worst ten seconds.
+    WorstTenSeconds,
+    /// Frames that were granted and never sent.
+    Missing,
+}
+
 /// The verdict on a session, a range of time or a whole run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
@@ -71,6 +83,9 @@ pub struct Verdict {
     /// Stage at fault, or `queue` if frames waited between idle threads. `null` for the other outcomes, and if frames were
     /// late without one stage that stands out.
     pub stage: Option<String>,
+    /// What put a stage at fault. `null` for the other outcomes, and in recordings of earlier hosts.
+    #[serde(default)]
+    pub criterion: Option<Criterion>,
     /// One sentence that says it in plain words.
     pub text: String,
     /// What it stands on.
@@ -169,38 +184,37 @@ impl Evidence {
 
 /// Applies the rules.
 pub fn judge(evidence: Evidence) -> Verdict {
-    let (kind, stage, text) = if evidence.frames < MIN_FRAMES {
+    let (kind, text) = if evidence.frames < MIN_FRAMES {
         let frames = counted(evidence.frames, "frame was", "frames were");
-        let text = format!("Only {frames} measured; a verdict needs {MIN_FRAMES}.");
-        (VerdictKind::NotEnoughData, None, text)
-    } else if let Some((stage, text)) = stage_at_fault(&evidence) {
-        (VerdictKind::Stage, stage, text)
+        (VerdictKind::NotEnoughData, format!("Only {frames} measured; a verdict needs {MIN_FRAMES}."))
+    } else if let Some(Fault { criterion, stage, text, .. }) = graver(&evidence) {
+        return Verdict { kind: VerdictKind::Stage, stage, criterion: Some(criterion), text, evidence };
     } else if let Some(loss) = evidence.loss_share().filter(|loss| *loss >= LOSS_SHARE) {
-        (VerdictKind::Network, None, network(&evidence, loss))
+        (VerdictKind::Network, network(&evidence, loss))
     } else if evidence.source_share() >= SOURCE_SHARE {
-        (VerdictKind::SourceLimited, None, source(&evidence))
+        (VerdictKind::SourceLimited, source(&evidence))
     } else {
-        (VerdictKind::WithinBudget, None, within(&evidence))
+        (VerdictKind::WithinBudget, within(&evidence))
     };
-    Verdict { kind, stage, text, evidence }
+    Verdict { kind, stage: None, criterion: None, text, evidence }
 }
 
-/// The graver of the two answers. The stage is `None` if frames were late without one that stands out.
-fn stage_at_fault(evidence: &Evidence) -> Option<(Option<String>, String)> {
-    let latency = latency(evidence);
-    let throughput = throughput(evidence);
-    match (latency, throughput) {
-        (Some(latency), Some(throughput)) if latency.share >= throughput.share => Some(latency.answer),
-        (_, Some(throughput)) => Some(throughput.answer),
-        (Some(latency), None) => Some(latency.answer),
-        (None, None) => None,
+/// The graver of the two answers.
+fn graver(evidence: &Evidence) -> Option<Fault> {
+    match (latency(evidence), throughput(evidence)) {
+        (Some(latency), Some(throughput)) if latency.share < throughput.share => Some(throughput),
+        (latency, throughput) => latency.or(throughput),
     }
 }
 
-/// One answer, and the share of frames that it explains.
+/// One answer.
 struct Fault {
+    /// Share of frames that it explains.
     share: f64,
-    answer: (Option<String>, String),
+    criterion: Criterion,
+    /// `None` if frames were late without one that stands out.
+    stage: Option<String>,
+    text: String,
 }
 
 fn latency(evidence: &Evidence) -> Option<Fault> {
@@ -208,7 +222,8 @@ fn latency(evidence: &Evidence) -> Option<Fault> {
     let run = late_sentence(evidence.late, evidence.frames, evidence.target_us);
     if evidence.late >= MIN_LATE && late_share >= LATE_SHARE {
         let (stage, blame) = blame(&evidence.late_by_stage, evidence.late, "them");
-        return Some(Fault { share: late_share, answer: (stage, format!("{run}; {blame}.")) });
+        let text = format!("{run}; {blame}.");
+        return Some(Fault { share: late_share, criterion: Criterion::Late, stage, text });
     }
     let worst = evidence.worst_ten_seconds.as_ref()?;
     let worst_share = share(worst.late, worst.frames);
@@ -218,7 +233,7 @@ fn latency(evidence: &Evidence) -> Option<Fault> {
     let (stage, blame) = blame(&worst.late_by_stage, worst.late, "those");
     let text =
         format!("{run}, but {} in the ten seconds from {}; {blame}.", percent(worst_share), clock(worst.from_ms));
-    Some(Fault { share: worst_share, answer: (stage, text) })
+    Some(Fault { share: worst_share, criterion: Criterion::WorstTenSeconds, stage, text })
 }
 
 fn throughput(evidence: &Evidence) -> Option<Fault> {
@@ -238,7 +253,7 @@ fn throughput(evidence: &Evidence) -> Option<Fault> {
         "{subject} could not keep up: {} of the frames that {rate} needs were never sent, because {because}.",
         percent(missing_share)
     );
-    Some(Fault { share: missing_share, answer: (Some(stage.to_owned()), text) })
+    Some(Fault { share: missing_share, criterion: Criterion::Missing, stage: Some(stage.to_owned()), text })
 }
 
 /// Names the stage that most late frames are charged to.

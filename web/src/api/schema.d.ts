@@ -37,7 +37,8 @@ export interface paths {
         /**
          * Signs a browser in.
          * @description By a token in `Authorization`, whose role the session has, or by the one-time token of a link in the body. Sets the
-         *     session's cookie: `HttpOnly`, `SameSite=Strict`, under TLS `Secure`. Sessions end with the host.
+         *     session's cookie: `HttpOnly`, `SameSite=Strict`, under TLS `Secure`. It takes the place of the session that the request
+         *     showed, which ends. Sessions end with the host.
          */
         post: operations["auth_session_create"];
         /**
@@ -892,6 +893,11 @@ export interface components {
             /** @description The stage, `queue` or `host`. */
             stage: string;
         };
+        /**
+         * @description Which figure put a stage at fault.
+         * @enum {string}
+         */
+        Criterion: "late" | "worst_ten_seconds" | "missing";
         /** @description A figure that differs between collector and backend. */
         Difference: {
             /**
@@ -2080,6 +2086,7 @@ export interface components {
         };
         /** @description The verdict on a session, a range of time or a whole run. */
         Verdict: {
+            criterion?: components["schemas"]["Criterion"] | null;
             /** @description What it stands on. */
             evidence: components["schemas"]["Evidence"];
             /** @description Outcome. */

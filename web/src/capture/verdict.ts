@@ -3,7 +3,7 @@ import type { Schemas } from '@/api/client';
 import { m } from '@/paraglide/messages.js';
 import { getLocale } from '@/paraglide/runtime.js';
 import type { Tone } from '@/ui/controls';
-import { count, fps, ms, percent } from '@/units';
+import { clock, count, fps, ms, percent } from '@/units';
 
 type Brief = Pick<Schemas['Verdict'], 'kind' | 'stage'>;
 
@@ -64,32 +64,78 @@ export function hint({ kind, stage }: Brief): string {
 const part = (some: number | null | undefined, all: number) =>
   some == null || all === 0 ? null : some / all;
 
-/** The verdict in a sentence, with its evidence: the API's own, which is English, or one of the same figures. */
-export function sentence(verdict: Schemas['Verdict']): string {
-  if (getLocale() === 'en') return verdict.text.replaceAll('`', '');
-  const { evidence } = verdict;
-  const late = percent(part(evidence.late, evidence.frames));
-  const target = ms(evidence.target_us);
-  switch (verdict.kind) {
+/** The verdict in a sentence, with its evidence. */
+export const sentence = (verdict: Schemas['Verdict']) => `${clauses(verdict).join('; ')}.`;
+
+function clauses({ kind, stage, criterion, evidence }: Schemas['Verdict']): string[] {
+  switch (kind) {
     case 'not_enough_data':
-      return m.sentence_not_enough_data({ frames: count(evidence.frames) });
+      return [m.sentence_not_enough_data({ frames: count(evidence.frames) })];
     case 'within_budget':
-      return m.sentence_within_budget({ late, target });
+      return [m.sentence_within_budget({ late: late(evidence) }), ...spare(evidence)];
     case 'source_limited':
-      return m.sentence_source_limited({
-        fps: fps(evidence.fps),
-        granted: fps(evidence.granted_fps),
-      });
-    case 'network':
-      return m.sentence_network({
-        lost: percent(part(evidence.packets_lost, evidence.packets_sent)),
-      });
-    case 'stage': {
-      const never = evidence.missing.reduce((sum, { frames }) => sum + frames, 0);
-      const missing = percent(part(never, evidence.granted_frames));
-      return verdict.stage == null
-        ? m.sentence_late({ late, target, missing })
-        : m.sentence_stage({ stage: verdict.stage, late, target, missing });
+      return [source(evidence), m.sentence_kept_up(), ...spare(evidence)];
+    case 'network': {
+      const lost = percent(part(evidence.packets_lost, evidence.packets_sent));
+      const rebuilt = evidence.fec_recovered;
+      return [
+        m.sentence_network({ lost }),
+        ...(rebuilt == null ? [] : [m.sentence_rebuilt({ packets: count(rebuilt) })]),
+      ];
     }
+    case 'stage':
+      switch (criterion) {
+        case 'missing': {
+          const never = evidence.missing.find((one) => one.stage === stage)?.frames;
+          const share = percent(part(never, evidence.granted_frames));
+          return stage == null || stage === 'queue'
+            ? [m.sentence_missing_queue({ share })]
+            : [m.sentence_missing({ stage, share })];
+        }
+        case 'worst_ten_seconds': {
+          const worst = evidence.worst_ten_seconds;
+          if (worst == null) return [capital(late(evidence))];
+          const inside = m.sentence_worst({
+            share: percent(part(worst.late, worst.frames)),
+            from: clock(worst.from_ms),
+          });
+          return [`${capital(late(evidence))}, ${inside}`, blame(worst, stage)];
+        }
+        default:
+          return [capital(late(evidence)), blame(evidence, stage)];
+      }
   }
 }
+
+/** How many frames were late, and what that means. */
+function late({ late, frames, target_us: target }: Schemas['Evidence']): string {
+  const over = target == null ? m.over_own_target() : m.over_target({ target: ms(target) });
+  return late === 0
+    ? m.sentence_none_late({ over })
+    : m.sentence_late({ share: percent(part(late, frames)), over });
+}
+
+/** How many of the late frames a stage made late. */
+function blame(
+  { late, late_by_stage: counts }: Pick<Schemas['Evidence'], 'late' | 'late_by_stage'>,
+  stage: string | null | undefined,
+): string {
+  if (stage == null) return m.sentence_no_stage();
+  const share = percent(part(counts.find((one) => one.stage === stage)?.count, late));
+  return stage === 'queue' ? m.sentence_queue({ share }) : m.sentence_stage({ stage, share });
+}
+
+function source({ fps: delivered, granted_fps: granted }: Schemas['Evidence']): string {
+  return granted == null
+    ? m.sentence_source({ fps: fps(delivered) })
+    : m.sentence_source_limited({ fps: fps(delivered), granted: fps(granted) });
+}
+
+/** How much time the host had to spare, if it is known. */
+function spare({ busiest }: Schemas['Evidence']): string[] {
+  if (!busiest) return [];
+  const [stages, share] = [busiest.stages.join(' + '), percent(busiest.busy_share)];
+  return [m.sentence_busiest({ stages, share })];
+}
+
+const capital = (text: string) => text.slice(0, 1).toLocaleUpperCase(getLocale()) + text.slice(1);

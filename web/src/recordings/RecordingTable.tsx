@@ -4,7 +4,7 @@ import { useWindowVirtualizer } from '@tanstack/react-virtual';
 import { ArrowDown, ArrowUp, Pin, Target } from 'lucide-react';
 import { useRef, type ReactNode } from 'react';
 
-import { short, TONE } from '@/capture/verdict';
+import { hint, short, TONE } from '@/capture/verdict';
 import { m } from '@/paraglide/messages.js';
 import { Badge } from '@/ui/controls';
 import { bytes, clock, count, moment, size } from '@/units';
@@ -211,7 +211,7 @@ function Row({ entry, chosen, onChoose, evicted, baseline }: TableProps & { entr
       </div>
       <div role="cell" className="min-w-0">
         {meta?.verdict ? (
-          <Badge tone={TONE[meta.verdict.kind]} title={meta.verdict.text}>
+          <Badge tone={TONE[meta.verdict.kind]} title={hint(meta.verdict)}>
             <span className="max-w-24 truncate sm:hidden">
               {meta.verdict.stage ?? short(meta.verdict)}
             </span>

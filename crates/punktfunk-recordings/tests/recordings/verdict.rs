@@ -1,7 +1,7 @@
 //! The rules of the verdict, each with a case on either side of its threshold.
 
 use proptest::prelude::*;
-use punktfunk_recordings::verdict::{Evidence, MIN_FRAMES, MissingCount, judge};
+use punktfunk_recordings::verdict::{Criterion, Evidence, MIN_FRAMES, MissingCount, judge};
 use punktfunk_recordings::{LateCount, Summary, Verdict, VerdictKind, summarize};
 
 use crate::fixture::{QUICK, STAGES, TARGET_US, run, sample, session};
@@ -73,6 +73,7 @@ fn a_bad_ten_seconds_of_a_long_run_are_found() {
     let samples = run("s1", 1800, |second| if (600..604).contains(&second) { with(2, 60_000.0) } else { QUICK });
     let summary = summarize(&samples, &[session("s1")], None);
     assert_eq!(outcome(&summary.verdict), (VerdictKind::Stage, Some("encode")));
+    assert_eq!(summary.verdict.criterion, Some(Criterion::WorstTenSeconds));
     assert_eq!(
         summary.verdict.text,
         "0.2 % of frames were late (over 33.3 ms from capture to wire), but 40 % in the ten seconds from 9:59; `encode` is \
@@ -116,8 +117,12 @@ fn the_graver_of_latency_and_throughput_is_the_headline() {
     let latency = Evidence { late: 120, late_by_stage: late(&[("send", 120)]), ..quiet() };
     let mild = Evidence { missing: missing(Some("encode"), 30), ..latency.clone() };
     let grave = Evidence { missing: missing(Some("encode"), 300), ..latency };
-    assert_eq!(judge(mild).stage.as_deref(), Some("send"));
-    assert_eq!(judge(grave).stage.as_deref(), Some("encode"));
+    let answer = |evidence| {
+        let verdict = judge(evidence);
+        (verdict.stage, verdict.criterion)
+    };
+    assert_eq!(answer(mild), (Some("send".to_owned()), Some(Criterion::Late)));
+    assert_eq!(answer(grave), (Some("encode".to_owned()), Some(Criterion::Missing)));
 }
 
 #[test]
@@ -296,6 +301,7 @@ proptest! {
             missing: missing(None, gone), packets_sent: sent, packets_lost: lost, ..Evidence::default()
         });
         prop_assert_eq!(verdict.stage.is_some(), verdict.kind == VerdictKind::Stage);
+        prop_assert_eq!(verdict.criterion.is_some(), verdict.kind == VerdictKind::Stage);
         prop_assert!(verdict.text.ends_with('.') && !verdict.text.contains("NaN"), "{}", verdict.text);
     }
 }
