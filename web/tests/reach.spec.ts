@@ -236,6 +236,15 @@ test.describe('with a recording', () => {
     await expect.poll(background).toBe(light);
     await page.emulateMedia({ colorScheme: 'dark' });
     await expect.poll(background).toBe(dark);
+    await page.keyboard.press('Escape');
+
+    // What is taken along is in the language of the page.
+    await page.getByRole('link', { name: 'Aufnahmen' }).click();
+    await button(page, 'Aktionen').first().click();
+    const taken = page.waitForEvent('download');
+    await page.getByRole('menuitem', { name: 'Bericht (HTML)' }).click();
+    const report = readFileSync(await (await taken).path(), 'utf8');
+    expect(report).toContain('<html lang="de">');
     await page.context().close();
   });
 });

@@ -95,6 +95,17 @@ async fn a_report_is_one_file_with_graphs_tables_and_nothing_that_runs() {
     assert_harmless(&compared.text());
     assert!(compared.text().contains("B against A"));
     rig.get(&format!("/api/v1/stats/compare/report?ids={id}")).await.refusal(400);
+
+    for (path, title) in [
+        (format!("{RECORDINGS}/{id}/report?language="), "Woher die Zahlen kommen"),
+        (format!("/api/v1/stats/compare/report?ids={id},{id}&language="), "Vergleich von 2 Aufnahmen"),
+    ] {
+        let german = rig.get(&format!("{path}de")).await.text();
+        assert_harmless(&german);
+        assert!(german.contains("<html lang=\"de\">") && german.contains(title), "{title}");
+        assert!(!rig.get(&format!("{path}en")).await.text().contains(title));
+        rig.get(&format!("{path}tlh")).await.refusal(400);
+    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::language::Language;
 use crate::schema::{Capture, CaptureMeta};
 use crate::summary::{Figures, rounded};
 
@@ -22,6 +23,8 @@ mod configuration;
 mod sentence;
 
 use blocks::{Interval, MIN_BLOCKS, Spread};
+pub(crate) use configuration::setting_name;
+pub(crate) use sentence::{figure_name, series_name};
 
 /// Two-sided 0.1 % of the normal distribution. A comparison looks at some thirty figures: at 0.1 % each, one in thirty pairs
 /// of equal runs would show a false change without the second condition; at the usual 5 %, nearly all would.
@@ -63,6 +66,13 @@ pub struct Comparison {
     pub warnings: Vec<String>,
 }
 
+impl Comparison {
+    /// `warnings` in a language.
+    pub(crate) fn warnings(&self, language: Language) -> Vec<String> {
+        configuration::warnings(self.runs.iter().map(|run| &run.meta), &self.configuration, language)
+    }
+}
+
 /// One recording of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ComparedRun {
@@ -98,6 +108,13 @@ pub struct RunDifference {
     pub leading: Vec<usize>,
     /// Every figure that both runs have: durations of each stage and of host, then shares and rates.
     pub figures: Vec<FigureDifference>,
+}
+
+impl RunDifference {
+    /// `text` in a language.
+    pub(crate) fn sentence(&self, language: Language) -> String {
+        sentence::write(self.outcome, &self.figures, &self.leading, language)
+    }
 }
 
 /// What a comparison amounts to.
@@ -201,7 +218,8 @@ pub fn compare(runs: &mut [Capture], range: Option<(u64, u64)>) -> Comparison {
     let longest = runs.iter().map(|run| run.meta.duration_ms).max().unwrap_or_default();
     let metas: Vec<&CaptureMeta> = runs.iter().map(|run| &run.meta).collect();
     let configuration = configuration::differences(&metas);
-    let (comparable, warnings) = configuration::warnings(&metas, &configuration);
+    let comparable = !configuration.iter().any(|difference| difference.decides);
+    let warnings = configuration::warnings(metas, &configuration, Language::English);
     Comparison {
         from_ms: range.map(|(from, _)| from),
         to_ms: range.map(|(_, to)| to.min(longest)),
@@ -231,7 +249,7 @@ fn difference(a: (&Capture, &Spread), b: (&Capture, &Spread)) -> RunDifference {
         (false, false) => ComparisonOutcome::NotEnoughData,
     };
     let leading = sentence::leading(&figures);
-    let text = sentence::text(outcome, &figures, &leading);
+    let text = sentence::write(outcome, &figures, &leading, Language::English);
     RunDifference { id: b.0.meta.id.to_string(), outcome, text, leading, figures }
 }
 

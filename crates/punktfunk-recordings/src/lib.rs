@@ -7,7 +7,7 @@
 //! - [`store`]: the directory of recordings. Writes are atomic and durable, one host owns the directory, and a file that
 //!   cannot be read is listed with its reason. [`journal`] keeps a running capture safe from a killed host.
 //! - [`import`]: a recording from elsewhere, checked before it becomes a file.
-//! - [`export`]: CSV of samples and of kept frames. [`report`]: one HTML file for somebody else.
+//! - [`export`]: CSV of samples and of kept frames. [`report`]: one HTML file for somebody else, in their [`language`].
 //!
 //! Every call blocks on the disk; there is no async here, no HTTP and no OpenTelemetry. Which stage a single late frame is
 //! charged to is decided where every frame is seen, in `punktfunk-stats`; here only counts are added.
@@ -20,6 +20,7 @@ pub mod histogram;
 pub mod id;
 pub mod import;
 pub mod journal;
+pub mod language;
 pub mod listing;
 pub mod report;
 pub mod schema;
@@ -36,6 +37,7 @@ pub use histogram::SparseHistogram;
 pub use id::{InvalidId, RecordingId};
 pub use import::ImportError;
 pub use journal::{Journal, JournalEntry, JournalError, RecoverError, Recovered};
+pub use language::{InvalidLanguage, Language};
 pub use listing::{InvalidRevision, ListError, ListQuery, Listed, Listing, MAX_BYTES, Revision};
 pub use schema::*;
 pub use store::{

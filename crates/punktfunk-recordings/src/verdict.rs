@@ -10,8 +10,11 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::language::Language;
 use crate::schema::{LateCount, VerdictBrief};
 use crate::summary::{ThreadLoad, WorstTenSeconds};
+
+mod sentence;
 
 /// Fewer frames than this are half a second of play: one hiccup at the start would decide.
 pub const MIN_FRAMES: u64 = 30;
@@ -137,6 +140,14 @@ pub struct MissingCount {
 }
 
 impl Verdict {
+    /// The sentence in a language; `text` is the English one.
+    pub fn sentence(&self, language: Language) -> String {
+        match language {
+            Language::English => self.text.clone(),
+            Language::German => sentence::write(self, language),
+        }
+    }
+
     /// The verdict as a listing shows it.
     pub fn brief(&self) -> VerdictBrief {
         VerdictBrief { kind: self.kind, stage: self.stage.clone(), text: self.text.clone() }
@@ -184,19 +195,20 @@ impl Evidence {
 
 /// Applies the rules.
 pub fn judge(evidence: Evidence) -> Verdict {
-    let (kind, text) = if evidence.frames < MIN_FRAMES {
-        let frames = counted(evidence.frames, "frame was", "frames were");
-        (VerdictKind::NotEnoughData, format!("Only {frames} measured; a verdict needs {MIN_FRAMES}."))
-    } else if let Some(Fault { criterion, stage, text, .. }) = graver(&evidence) {
-        return Verdict { kind: VerdictKind::Stage, stage, criterion: Some(criterion), text, evidence };
-    } else if let Some(loss) = evidence.loss_share().filter(|loss| *loss >= LOSS_SHARE) {
-        (VerdictKind::Network, network(&evidence, loss))
+    let (kind, stage, criterion) = if evidence.frames < MIN_FRAMES {
+        (VerdictKind::NotEnoughData, None, None)
+    } else if let Some(Fault { stage, criterion, .. }) = graver(&evidence) {
+        (VerdictKind::Stage, stage, Some(criterion))
+    } else if evidence.loss_share().is_some_and(|loss| loss >= LOSS_SHARE) {
+        (VerdictKind::Network, None, None)
     } else if evidence.source_share() >= SOURCE_SHARE {
-        (VerdictKind::SourceLimited, source(&evidence))
+        (VerdictKind::SourceLimited, None, None)
     } else {
-        (VerdictKind::WithinBudget, within(&evidence))
+        (VerdictKind::WithinBudget, None, None)
     };
-    Verdict { kind, stage: None, criterion: None, text, evidence }
+    let mut verdict = Verdict { kind, stage, criterion, text: String::new(), evidence };
+    verdict.text = sentence::write(&verdict, Language::English);
+    verdict
 }
 
 /// The graver of the two answers.
@@ -214,133 +226,34 @@ struct Fault {
     criterion: Criterion,
     /// `None` if frames were late without one that stands out.
     stage: Option<String>,
-    text: String,
 }
 
 fn latency(evidence: &Evidence) -> Option<Fault> {
+    let most = |by_stage| most_charged(by_stage).map(|most| most.stage.clone());
     let late_share = share(evidence.late, evidence.frames);
-    let run = late_sentence(evidence.late, evidence.frames, evidence.target_us);
     if evidence.late >= MIN_LATE && late_share >= LATE_SHARE {
-        let (stage, blame) = blame(&evidence.late_by_stage, evidence.late, "them");
-        let text = format!("{run}; {blame}.");
-        return Some(Fault { share: late_share, criterion: Criterion::Late, stage, text });
+        return Some(Fault { share: late_share, criterion: Criterion::Late, stage: most(&evidence.late_by_stage) });
     }
     let worst = evidence.worst_ten_seconds.as_ref()?;
     let worst_share = share(worst.late, worst.frames);
-    if worst.late < MIN_LATE || worst_share < WORST_LATE_SHARE {
-        return None;
-    }
-    let (stage, blame) = blame(&worst.late_by_stage, worst.late, "those");
-    let text =
-        format!("{run}, but {} in the ten seconds from {}; {blame}.", percent(worst_share), clock(worst.from_ms));
-    Some(Fault { share: worst_share, criterion: Criterion::WorstTenSeconds, stage, text })
+    let is_bad = worst.late >= MIN_LATE && worst_share >= WORST_LATE_SHARE;
+    let stage = most(&worst.late_by_stage);
+    is_bad.then_some(Fault { share: worst_share, criterion: Criterion::WorstTenSeconds, stage })
 }
 
 fn throughput(evidence: &Evidence) -> Option<Fault> {
     let (stage, missing) = evidence.missing_by_stage()?;
     let missing_share = share(missing, evidence.granted_frames);
-    if missing_share < MISSING_SHARE {
-        return None;
-    }
-    let rate = evidence.granted_fps.map_or_else(|| "the granted rate".to_owned(), |fps| format!("{} fps", figure(fps)));
-    let (subject, because) = match stage {
-        "queue" => {
-            ("The hand-over between the stages (`queue`)".to_owned(), "newer pictures replaced them while they waited")
-        }
-        stage => (format!("`{stage}`"), "it was busy or failed"),
-    };
-    let text = format!(
-        "{subject} could not keep up: {} of the frames that {rate} needs were never sent, because {because}.",
-        percent(missing_share)
-    );
-    Some(Fault { share: missing_share, criterion: Criterion::Missing, stage: Some(stage.to_owned()), text })
+    let stage = Some(stage.to_owned());
+    (missing_share >= MISSING_SHARE).then_some(Fault { share: missing_share, criterion: Criterion::Missing, stage })
 }
 
-/// Names the stage that most late frames are charged to.
-fn blame(by_stage: &[LateCount], late: u64, them: &str) -> (Option<String>, String) {
+/// The stage that most late frames are charged to; `None` if most are charged to none.
+fn most_charged(by_stage: &[LateCount]) -> Option<&LateCount> {
     // The first of equals, so that the order of the path decides.
-    let most = by_stage.iter().rev().max_by_key(|count| count.count).filter(|count| count.count > 0);
-    match most {
-        Some(LateCount { stage, count }) if stage != "none" => {
-            let what = if stage == "queue" { "waiting between the stages (`queue`)" } else { &format!("`{stage}`") };
-            (Some(stage.clone()), format!("{what} is at fault in {} of {them}", percent(share(*count, late))))
-        }
-        _ => (None, format!("no single stage stands out in {them}")),
-    }
-}
-
-fn network(evidence: &Evidence, loss: f64) -> String {
-    let rebuilt = match evidence.fec_recovered {
-        Some(0) => "; none could be rebuilt from parity".to_owned(),
-        Some(n) => format!("; {} rebuilt from parity", counted(n, "packet was", "packets were")),
-        None => String::new(),
-    };
-    format!("The host kept up, but {} of the packets did not reach the client{rebuilt}.", percent(loss))
-}
-
-fn source(evidence: &Evidence) -> String {
-    let of = evidence.granted_fps.map_or_else(String::new, |fps| format!(" of the {} granted", figure(fps)));
-    let fps = figure(evidence.fps);
-    format!(
-        "The game or desktop delivered {fps} new pictures a second{of}; the host kept up{}.",
-        busiest(evidence, ":")
-    )
-}
-
-fn within(evidence: &Evidence) -> String {
-    let late = late_sentence(evidence.late, evidence.frames, evidence.target_us);
-    format!("The host kept up: {late}{}.", busiest(evidence, ";"))
-}
-
-/// How much time the host had to spare, if it is known.
-fn busiest(evidence: &Evidence, before: &str) -> String {
-    let Some(load) = &evidence.busiest else { return String::new() };
-    let stages: Vec<_> = load.stages.iter().map(|stage| format!("`{stage}`")).collect();
-    let share = percent(load.busy_share);
-    format!("{before} its busiest thread ({}) was at work {share} of the time", stages.join(" and "))
-}
-
-fn late_sentence(late: u64, frames: u64, target_us: Option<f64>) -> String {
-    let over = match target_us {
-        Some(us) => format!("over {} ms from capture to wire", figure(us / 1e3)),
-        None => "over their session's target from capture to wire".to_owned(),
-    };
-    if late == 0 {
-        format!("no frame was late ({over})")
-    } else {
-        format!("{} of frames were late ({over})", percent(share(late, frames)))
-    }
+    by_stage.iter().rev().max_by_key(|count| count.count).filter(|most| most.count > 0 && most.stage != "none")
 }
 
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
-
-/// A share in per cent, never rounded to nothing or to everything.
-fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    if percent > 0.0 && percent < 0.1 {
-        "under 0.1 %".to_owned()
-    } else if percent < 9.95 {
-        format!("{} %", figure(percent))
-    } else if (99.5..100.0).contains(&percent) {
-        "over 99 %".to_owned()
-    } else {
-        format!("{percent:.0} %")
-    }
-}
-
-/// One decimal, unless it is zero.
-fn figure(value: f64) -> String {
-    let text = format!("{value:.1}");
-    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
-}
-
-fn counted(n: u64, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
-}
-
-/// A moment of the run as minutes and seconds.
-fn clock(ms: u64) -> String {
-    format!("{}:{:02}", ms / 60_000, ms / 1000 % 60)
 }

@@ -3133,6 +3133,8 @@ export interface operations {
                 from_ms?: number;
                 /** @description Only windows that end until then, ms since its start. */
                 to_ms?: number;
+                /** @description Its language. */
+                language?: ("en" | "de") & Record<string, never>;
             };
             header?: never;
             path?: never;
@@ -3594,7 +3596,10 @@ export interface operations {
     };
     stats_recording_report: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Its language. */
+                language?: ("en" | "de") & Record<string, never>;
+            };
             header?: never;
             path: {
                 /**
@@ -3616,6 +3621,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];

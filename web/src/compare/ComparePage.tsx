@@ -11,6 +11,7 @@ import { stageNames, timeline } from '@/capture/graphs';
 import { Chart } from '@/chart/Chart';
 import type { Graph, Span } from '@/chart/types';
 import { m } from '@/paraglide/messages.js';
+import { getLocale } from '@/paraglide/runtime.js';
 import { BackLink } from '@/recordings/BackLink';
 import { ScrollBox } from '@/ui/scroll';
 import { Badge, Button, Choice, Field } from '@/ui/controls';
@@ -54,7 +55,10 @@ export function ComparePage() {
       comparison={comparison.data}
       span={span}
       report={`/api/v1/stats/compare/report?${new URLSearchParams(
-        Object.entries(query).map(([key, value]) => [key, String(value)]),
+        Object.entries({ ...query, language: getLocale() }).map(([key, value]) => [
+          key,
+          String(value),
+        ]),
       ).toString()}`}
     />
   );

@@ -7,6 +7,7 @@ import { api, body } from '@/api/client';
 import { useLive } from '@/api/live';
 import { useLocale } from '@/app/preferences';
 import { RunGraphs } from '@/capture/RunGraphs';
+import { worded } from '@/markers';
 import { m } from '@/paraglide/messages.js';
 import { Field } from '@/ui/controls';
 import { Empty } from '@/ui/states';
@@ -113,7 +114,7 @@ export function PerformancePage() {
             key={locale}
             samples={own}
             budgetUs={info?.latency_target_us}
-            markers={markers}
+            markers={worded(markers, sessions.data ?? [])}
             statistic={stat}
             onStatistic={(next) =>
               void navigate({ search: (now) => ({ ...now, stat: next }), replace: true })

@@ -21,12 +21,15 @@ export function around(from: number, to: number, stepMs: number, end: number): S
 
 export function Moments({
   capture,
+  markers,
   session,
   chosen,
   onChoose,
   onZoom,
 }: {
   capture: Schemas['Capture'];
+  /** Those of the session, worded. */
+  markers: readonly Schemas['Marker'][];
   session: string | undefined;
   /** Start of the kept span that is drawn. */
   chosen: number | undefined;
@@ -37,9 +40,6 @@ export function Moments({
   const { duration_ms: end } = capture.meta;
   const step = capture.meta.step_ms === 0 ? 1000 : (capture.meta.step_ms ?? 1000);
   const span = kept?.spans.find(({ from_ms }) => from_ms === chosen) ?? kept?.spans[0];
-  const markers = capture.markers.filter(
-    (marker) => marker.session_id == null || marker.session_id === session,
-  );
   return (
     <section className="card min-w-0 p-4">
       <h2>{m.moments()}</h2>
@@ -81,7 +81,7 @@ export function Moments({
                   onClick={() => onZoom(around(marker.t_ms, marker.t_ms, step, end))}
                 >
                   <span className="text-muted">{clockTenths(marker.t_ms)}</span>
-                  <bdi className="min-w-0 break-words">{marker.text || m.mark()}</bdi>
+                  <bdi className="min-w-0 break-words">{marker.text}</bdi>
                 </button>
               </li>
             ))}

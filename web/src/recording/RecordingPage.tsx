@@ -10,6 +10,7 @@ import { spanOf, STAY, withSpan } from '@/app/span';
 import { RunGraphs } from '@/capture/RunGraphs';
 import { stageNames } from '@/capture/graphs';
 import type { Span } from '@/chart/types';
+import { worded } from '@/markers';
 import { m } from '@/paraglide/messages.js';
 import { BackLink } from '@/recordings/BackLink';
 import { RecordingActions } from '@/recordings/RecordingActions';
@@ -57,8 +58,11 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
   );
   const markers = useMemo(
     () =>
-      capture.markers.filter((marker) => marker.session_id == null || marker.session_id === chosen),
-    [capture, chosen],
+      worded(
+        capture.markers.filter(({ session_id: of }) => of == null || of === chosen),
+        meta.sessions,
+      ),
+    [capture, meta, chosen],
   );
   const { from, to } = search;
   const span = useMemo(() => spanOf({ from, to }), [from, to]);
@@ -177,6 +181,7 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
           />
           <Moments
             capture={capture}
+            markers={markers}
             session={chosen}
             chosen={search.at}
             onChoose={(at) => show({ at })}

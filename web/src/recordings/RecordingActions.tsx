@@ -7,6 +7,7 @@ import { useRef, useState, type ReactNode, type RefObject } from 'react';
 
 import type { Schemas } from '@/api/client';
 import { m } from '@/paraglide/messages.js';
+import { getLocale } from '@/paraglide/runtime.js';
 import { Button, Field } from '@/ui/controls';
 import { Dialog, useSay } from '@/ui/dialog';
 import { explain } from '@/ui/states';
@@ -96,7 +97,7 @@ export function RecordingActions({
             <Download href={`${base}/openmetrics`} name={`${meta.id}.om.txt`}>
               {m.download_openmetrics()}
             </Download>
-            <Download href={`${base}/report`} name={`${meta.id}.html`}>
+            <Download href={`${base}/report?language=${getLocale()}`} name={`${meta.id}.html`}>
               {m.download_report()}
             </Download>
             <Menu.Separator className="my-1 border-t border-line" />

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use punktfunk_captures::{StartRequest, StatsStatus};
-use punktfunk_recordings::{Capture, CaptureMeta, StatsSample};
+use punktfunk_recordings::{Capture, CaptureMeta, Language, StatsSample};
 use serde_json::{Value, json};
 
 use self::client::{Answer, Client};
@@ -69,6 +69,9 @@ pub enum Command {
         /// File to write; standard output without it
         #[arg(short, long)]
         output: Option<PathBuf>,
+        /// Its language: en or de
+        #[arg(long, default_value_t)]
+        language: Language,
     },
     /// A link that signs one browser in to the console, once
     Console {
@@ -211,10 +214,10 @@ pub async fn run(
             let answer = client.get(&format!("{}{part}", recording(&id))).await?;
             write(answer.bytes(), output)?;
         }
-        Command::Report { ids, output } => {
+        Command::Report { ids, output, language } => {
             let path = match ids.as_slice() {
-                [id] => format!("{}/report", recording(id)),
-                ids => format!("stats/compare/report?ids={}", compare::list(ids)),
+                [id] => format!("{}/report?language={language}", recording(id)),
+                ids => format!("stats/compare/report?ids={}&language={language}", compare::list(ids)),
             };
             write(client.get(&path).await?.bytes(), output)?;
         }

@@ -27,13 +27,13 @@ pub(super) struct CompareParams {
         pattern = "^[A-Za-z0-9._-]{1,128}(,[A-Za-z0-9._-]{1,128}){1,3}$",
         example = "2026-06-26T20-14-03Z_1280x720,2026-06-27T20-14-03Z_1280x720"
     )]
-    ids: String,
+    pub(super) ids: String,
     /// Of each recording, only windows that end later than this, ms since its start.
     #[param(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
-    from_ms: Option<u64>,
+    pub(super) from_ms: Option<u64>,
     /// Only windows that end until then, ms since its start.
     #[param(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
-    to_ms: Option<u64>,
+    pub(super) to_ms: Option<u64>,
 }
 
 impl CompareParams {

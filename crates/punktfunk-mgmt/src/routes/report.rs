@@ -3,7 +3,9 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use punktfunk_recordings::{GetError, report};
+use punktfunk_recordings::{GetError, Language, report};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::compare::{CompareParams, read_and_compare};
 use crate::error::ApiError;
@@ -13,6 +15,40 @@ use crate::state::App;
 
 /// A report may use its own styles, and nothing else; opened from here, it is nobody's origin.
 const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox";
+
+/// How a report is written.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReportParams {
+    /// Its language.
+    #[serde(default)]
+    #[param(inline, default = "en")]
+    language: Language,
+}
+
+/// What is compared, and how the report is written.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CompareReportParams {
+    /// Two to four ids, separated by commas; the first is the baseline.
+    #[param(
+        pattern = "^[A-Za-z0-9._-]{1,128}(,[A-Za-z0-9._-]{1,128}){1,3}$",
+        example = "2026-06-26T20-14-03Z_1280x720,2026-06-27T20-14-03Z_1280x720"
+    )]
+    ids: String,
+    /// Of each recording, only windows that end later than this, ms since its start.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
+    from_ms: Option<u64>,
+    /// Only windows that end until then, ms since its start.
+    #[param(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
+    to_ms: Option<u64>,
+    /// Its language.
+    #[serde(default)]
+    #[param(inline, default = "en")]
+    language: Language,
+}
 
 /// Gives a recording as OpenMetrics text.
 ///
@@ -41,16 +77,23 @@ pub(super) async fn stats_recording_openmetrics(Id(id): Id, State(app): State<Ap
 /// One HTML file with graphs and tables, to be read offline.
 #[utoipa::path(
     get, path = "/stats/recordings/{id}/report", operation_id = "stats_recording_report", tag = "stats",
-    params(("id" = String, Path, description = "Id of the recording", example = "2026-06-26T20-14-03Z_1280x720")),
+    params(
+        ("id" = String, Path, description = "Id of the recording", example = "2026-06-26T20-14-03Z_1280x720"),
+        ReportParams,
+    ),
     responses(
         (status = 200, description = "The report", body = String, content_type = "text/html"),
         (status = 422, description = "The file is no recording that this version can read", body = crate::ErrorBody),
     )
 )]
-pub(super) async fn stats_recording_report(Id(id): Id, State(app): State<App>) -> Result<Response, ApiError> {
+pub(super) async fn stats_recording_report(
+    Id(id): Id,
+    State(app): State<App>,
+    Params(ReportParams { language }): Params<ReportParams>,
+) -> Result<Response, ApiError> {
     let (store, name) = (app.captures.store().clone(), format!("{id}.html"));
-    let page = app.room().holding(1, move || Ok::<_, GetError>(report::recording(&store.get(&id)?.capture))).await?;
-    Ok(html(page, &name))
+    let write = move || Ok::<_, GetError>(report::recording(&store.get(&id)?.capture, language));
+    Ok(html(app.room().holding(1, write).await?, &name))
 }
 
 /// Gives the report of a comparison.
@@ -58,7 +101,7 @@ pub(super) async fn stats_recording_report(Id(id): Id, State(app): State<App>) -
 /// One HTML file with graphs and tables, to be read offline.
 #[utoipa::path(
     get, path = "/stats/compare/report", operation_id = "stats_compare_report", tag = "stats",
-    params(CompareParams),
+    params(CompareReportParams),
     responses(
         (status = 200, description = "The report", body = String, content_type = "text/html"),
         (status = 404, description = "There is no recording of one of the ids", body = crate::ErrorBody),
@@ -67,13 +110,13 @@ pub(super) async fn stats_recording_report(Id(id): Id, State(app): State<App>) -
 )]
 pub(super) async fn stats_compare_report(
     State(app): State<App>,
-    Params(params): Params<CompareParams>,
+    Params(CompareReportParams { ids, from_ms, to_ms, language }): Params<CompareReportParams>,
 ) -> Result<Response, ApiError> {
-    let (ids, range) = params.parse()?;
+    let (ids, range) = CompareParams { ids, from_ms, to_ms }.parse()?;
     let store = app.captures.store().clone();
     let page = app.room().holding(ids.len(), move || {
         let (comparison, runs) = read_and_compare(&store, &ids, range)?;
-        Ok::<_, GetError>(report::comparison(&comparison, &runs))
+        Ok::<_, GetError>(report::comparison(&comparison, &runs, language))
     });
     Ok(html(page.await?, "comparison.html"))
 }

@@ -1,6 +1,7 @@
 //! What was set or built differently, and whether that makes runs incomparable.
 
 use super::ConfigurationDifference;
+use crate::language::Language;
 use crate::schema::{CaptureMeta, SessionMeta};
 
 /// What decides how much work a frame is: runs that differ in it measure different things.
@@ -41,28 +42,63 @@ pub(super) fn differences(runs: &[&CaptureMeta]) -> Vec<ConfigurationDifference>
     all.into_iter().map(difference).collect()
 }
 
-/// Whether runs are comparable, and what to bear in mind.
-pub(super) fn warnings(runs: &[&CaptureMeta], differences: &[ConfigurationDifference]) -> (bool, Vec<String>) {
+/// Why runs are not comparable, and what else to bear in mind.
+pub(super) fn warnings<'a>(
+    runs: impl IntoIterator<Item = &'a CaptureMeta>,
+    differences: &[ConfigurationDifference],
+    language: Language,
+) -> Vec<String> {
     let mut warnings = Vec::new();
-    for ConfigurationDifference { setting, values, decides } in differences {
-        if *decides {
-            let values: Vec<String> = values.iter().map(|value| shown(value.as_deref())).collect();
-            warnings.push(format!("Not comparable: not the same {setting} ({}).", values.join(", ")));
+    for difference in differences.iter().filter(|difference| difference.decides) {
+        let setting = setting_name(difference, language);
+        let values: Vec<String> = difference.values.iter().map(|value| shown(value.as_deref())).collect();
+        let values = values.join(", ");
+        warnings.push(match language {
+            Language::English => format!("Not comparable: not the same {setting} ({values})."),
+            Language::German => format!("Nicht vergleichbar: nicht gleich ist {setting} ({values})."),
+        });
+    }
+    for CaptureMeta { id, interrupted, truncated, records_lost, .. } in runs {
+        let mut warn = |english: String, german: String| warnings.push(language.of(&english, &german).to_owned());
+        if *interrupted {
+            warn(
+                format!("{id} was interrupted: its last seconds are missing."),
+                format!("{id} wurde unterbrochen: Die letzten Sekunden fehlen."),
+            );
+        }
+        if *truncated {
+            warn(format!("{id} was cut off by a limit."), format!("{id} wurde von einer Grenze abgeschnitten."));
+        }
+        if *records_lost > 0 {
+            warn(
+                format!("{id} lost the records of {records_lost} frames."),
+                format!("{id} hat die Zeiten von {records_lost} Bildern verloren."),
+            );
         }
     }
-    let comparable = warnings.is_empty();
-    for meta in runs {
-        if meta.interrupted {
-            warnings.push(format!("{} was interrupted: its last seconds are missing.", meta.id));
-        }
-        if meta.truncated {
-            warnings.push(format!("{} was cut off by a limit.", meta.id));
-        }
-        if meta.records_lost > 0 {
-            warnings.push(format!("{} lost the records of {} frames.", meta.id, meta.records_lost));
-        }
-    }
-    (comparable, warnings)
+    warnings
+}
+
+/// A setting, as it is called.
+pub(crate) fn setting_name(difference: &ConfigurationDifference, language: Language) -> &str {
+    let german = match difference.setting.as_str() {
+        "resolution" => "Auflösung",
+        "fps" => "Bildrate",
+        "codec" => "Codec",
+        "encoder" => "Encoder",
+        "source" => "Quelle",
+        "protocol" => "Pfad",
+        "latency_target" => "Latenzbudget",
+        "sessions" => "Zahl der Sitzungen",
+        "client" => "Client",
+        "host" => "Host",
+        "host_version" => "Host-Version",
+        "os" => "System",
+        "cpu" => "Prozessor",
+        "cpus" => "logische Prozessoren",
+        other => other,
+    };
+    language.of(&difference.setting, german)
 }
 
 /// A value as a sentence shows it: short, however long it is.

@@ -2,6 +2,7 @@
 
 use super::blocks::MIN_BLOCKS;
 use super::{ComparisonOutcome, FigureDifference, FigureOutcome, FigureUnit};
+use crate::language::Language;
 
 /// How many changes a sentence names.
 const NAMED: usize = 4;
@@ -33,21 +34,62 @@ pub(super) fn leading(figures: &[FigureDifference]) -> Vec<usize> {
     leading
 }
 
-pub(super) fn text(outcome: ComparisonOutcome, figures: &[FigureDifference], leading: &[usize]) -> String {
+pub(super) fn write(
+    outcome: ComparisonOutcome,
+    figures: &[FigureDifference],
+    leading: &[usize],
+    language: Language,
+) -> String {
     let lead = match outcome {
         ComparisonOutcome::NotEnoughData => {
-            return format!("Too short to tell: each run needs {MIN_BLOCKS} blocks of a second or more.");
+            return match language {
+                Language::English => {
+                    format!("Too short to tell: each run needs {MIN_BLOCKS} blocks of a second or more.")
+                }
+                Language::German => format!(
+                    "Zu kurz, um es zu sagen: Jeder Lauf braucht {MIN_BLOCKS} Abschnitte von einer Sekunde oder mehr."
+                ),
+            };
         }
-        ComparisonOutcome::NoChange => return "No change: every difference is noise.".to_owned(),
-        ComparisonOutcome::Better => "Better",
-        ComparisonOutcome::Worse => "Worse",
-        ComparisonOutcome::Mixed => "Partly better, partly worse",
+        ComparisonOutcome::NoChange => {
+            let none = ("No change: every difference is noise.", "Keine Änderung: Jeder Unterschied ist Rauschen.");
+            return language.of(none.0, none.1).to_owned();
+        }
+        ComparisonOutcome::Better => language.of("Better", "Besser"),
+        ComparisonOutcome::Worse => language.of("Worse", "Schlechter"),
+        ComparisonOutcome::Mixed => language.of("Partly better, partly worse", "Teils besser, teils schlechter"),
     };
-    let mut named: Vec<String> = leading.iter().take(NAMED).map(|at| words(&figures[*at])).collect();
+    let named = leading.iter().filter_map(|at| figures.get(*at)).take(NAMED);
+    let mut named: Vec<String> = named.map(|figure| words(figure, language)).collect();
     if leading.len() > NAMED {
-        named.push(format!("and {} more", leading.len() - NAMED));
+        let more = leading.len() - NAMED;
+        named.push(match language {
+            Language::English => format!("and {more} more"),
+            Language::German => format!("und {more} weitere"),
+        });
     }
-    format!("{lead}: {}; the rest is noise.", named.join(", "))
+    format!("{lead}: {}; {}.", named.join(", "), language.of("the rest is noise", "der Rest ist Rauschen"))
+}
+
+/// A series, as it is called; stages keep their names.
+pub(crate) fn series_name(figure: &FigureDifference, language: Language) -> &str {
+    match figure.series.as_str() {
+        "frames" if figure.unit != FigureUnit::Us => language.of("frames", "Bilder"),
+        "packets" if figure.unit != FigureUnit::Us => language.of("packets", "Pakete"),
+        name => name,
+    }
+}
+
+/// What is told of a series.
+pub(crate) fn figure_name(figure: &FigureDifference, language: Language) -> &str {
+    match figure.figure.as_str() {
+        "mean" => language.of("mean", "Mittel"),
+        "late" => language.of("late", "spät"),
+        "stuttered" => language.of("stuttered", "geruckelt"),
+        "dropped" => language.of("dropped", "verworfen"),
+        "lost" => language.of("lost", "verloren"),
+        name => name,
+    }
 }
 
 /// How far a figure stands out.
@@ -56,15 +98,18 @@ fn weight(figure: &FigureDifference) -> f64 {
     if width > 0.0 { figure.difference.abs() / width } else { f64::INFINITY }
 }
 
-fn words(figure: &FigureDifference) -> String {
+fn words(figure: &FigureDifference, language: Language) -> String {
     let sign = if figure.difference < 0.0 { '−' } else { '+' };
-    let (series, name, size) = (&figure.series, &figure.figure, figure.difference.abs());
+    let (series, name) = (series_name(figure, language), figure_name(figure, language));
+    let size = |unit: f64| language.decimal(figure.difference.abs() / unit, 1);
     match figure.unit {
         FigureUnit::Us => {
             let relative = figure.relative.map(|relative| format!(" ({sign}{:.0} %)", relative.abs() * 100.0));
-            format!("{series} {name} {sign}{:.1} ms{}", size / 1e3, relative.unwrap_or_default())
+            format!("{series} {name} {sign}{} ms{}", size(1e3), relative.unwrap_or_default())
         }
-        FigureUnit::Share => format!("{series} {name} {sign}{:.1} points", size * 100.0),
-        FigureUnit::PerSecond => format!("{sign}{size:.1} {name}"),
+        FigureUnit::Share => {
+            format!("{series} {name} {sign}{} {}", size(0.01), language.of("points", "Prozentpunkte"))
+        }
+        FigureUnit::PerSecond => format!("{sign}{} {name}", size(1.0)),
     }
 }

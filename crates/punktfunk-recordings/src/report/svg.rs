@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
+use crate::language::Language;
+
 /// Stages that have a colour of their own; the style sheet names it like the stage.
 const STAGES: [&str; 6] = ["capture", "submit", "encode", "packetize", "send", "queue"];
 
@@ -48,6 +50,8 @@ pub(super) struct Graph<'a> {
     pub(super) marks: Vec<u64>,
     /// Where it begins, ms since the start.
     pub(super) start: u64,
+    /// Of what it says itself, and of its numbers.
+    pub(super) language: Language,
 }
 
 /// Values at equal distances of time, the first one at `first` ms.
@@ -63,7 +67,8 @@ impl Graph<'_> {
         let all = || self.areas.iter().chain(&self.lines);
         let end = all().flat_map(|line| &line.points).map(|(t, _)| *t).max().unwrap_or_default();
         if end <= self.start {
-            return html! { figure { figcaption { (self.title) ": nothing was measured" } } };
+            let nothing = self.language.of("nothing was measured", "nichts wurde gemessen");
+            return html! { figure { figcaption { (self.title) ": " (nothing) } } };
         }
         let width = all().map(Line::step).max().unwrap_or(1).max((end - self.start).div_ceil(COLUMNS)).max(1);
         let lines: Vec<Columns> = self.lines.iter().map(|line| line.columns(width)).collect();
@@ -87,6 +92,7 @@ impl Graph<'_> {
         let x = |first: u64| move |column: usize| at((first + column as u64 * width).min(end));
         let y = |value: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - value / top);
         let tick = |part: u32| top * f64::from(part) / 4.0;
+        let number = |value: f64, top: f64| self.language.number(&tick_text(value, top));
         html! {
             figure {
                 figcaption {
@@ -95,21 +101,22 @@ impl Graph<'_> {
                     @if let Some((name, value)) = self.limit {
                         span.key {
                             svg viewBox="0 0 10 8" aria-hidden="true" { line.limit x1="0" x2="10" y1="4" y2="4" {} }
-                            (name) " " (tick_text(value, value)) @if limit.is_none() { ", beyond this graph" }
+                            (name) " " (number(value, value))
+                            @if limit.is_none() { (self.language.of(", beyond this graph", ", höher als dieser Graph")) }
                         }
                     }
                     @if !self.marks.is_empty() {
-                        span.key { svg viewBox="0 0 10 8" aria-hidden="true" { line.mark x1="5" x2="5" y1="0" y2="8" {} } "markers" }
+                        span.key { svg viewBox="0 0 10 8" aria-hidden="true" { line.mark x1="5" x2="5" y1="0" y2="8" {} } (self.language.of("markers", "Marken")) }
                     }
                 }
                 svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(self.title) {
                     @for part in 0..=4 {
                         line.grid x1=(LEFT) x2=(WIDTH) y1=(y(tick(part))) y2=(y(tick(part))) {}
-                        text x=(LEFT - 6.0) y=(y(tick(part))) text-anchor="end" dominant-baseline="middle" { (tick_text(tick(part), top)) }
+                        text x=(LEFT - 6.0) y=(y(tick(part))) text-anchor="end" dominant-baseline="middle" { (number(tick(part), top)) }
                     }
                     @for part in 0..=4_u64 {
                         text x=(at(self.start + length * part / 4)) y=(HEIGHT - 6.0) text-anchor=(if part == 0 { "start" } else if part == 4 { "end" } else { "middle" }) {
-                            (clock(self.start + length * part / 4))
+                            (self.language.number(&clock(self.start + length * part / 4)))
                         }
                     }
                     @for (area, (first, below, above)) in self.areas.iter().zip(&stack) {
@@ -284,6 +291,7 @@ mod tests {
             limit: Some(("late above", limit)),
             marks: Vec::new(),
             start: 0,
+            language: Language::English,
         };
         let drawn = |limit: f64| graph(limit).draw().into_string().matches("class=\"limit\"").count();
         // One is the legend's.

@@ -1,7 +1,7 @@
 //! Any bytes, taken in as a recording: refused, or a recording that can be read, summed up and reported.
 
 use proptest::prelude::*;
-use punktfunk_recordings::{RecordingId, Store, StoreOptions, compare::compare, report};
+use punktfunk_recordings::{Language, RecordingId, Store, StoreOptions, compare::compare, report};
 
 use super::fixture;
 
@@ -15,9 +15,9 @@ fn store() -> (tempfile::TempDir, Store) {
 fn holds_up(store: &Store, id: &RecordingId) {
     let capture = store.get(id).unwrap().capture;
     let mut runs = [capture.clone(), capture];
-    assert!(report::recording(&runs[0]).contains("</html>"));
+    assert!(report::recording(&runs[0], Language::English).contains("</html>"));
     let comparison = compare(&mut runs, None);
-    assert!(report::comparison(&comparison, &runs).contains("</html>"));
+    assert!(report::comparison(&comparison, &runs, Language::German).contains("</html>"));
 }
 
 #[test]

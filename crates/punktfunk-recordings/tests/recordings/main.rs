@@ -8,6 +8,7 @@ mod hostile;
 mod import;
 mod journal;
 mod replace;
+mod report;
 mod store;
 mod summary;
 mod verdict;

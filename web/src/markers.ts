@@ -1,0 +1,34 @@
+// What markers say, in the language of the page.
+import type { Schemas } from '@/api/client';
+import { m } from '@/paraglide/messages.js';
+import { count } from '@/units';
+
+type Session = Pick<Schemas['SessionMeta'], 'id' | 'client'>;
+
+/** The same markers, worded; what an operator wrote stays as it is. `sessions` are those that the markers may be of. */
+export const worded = (
+  markers: readonly Schemas['Marker'][],
+  sessions: readonly Session[],
+): Schemas['Marker'][] => markers.map((marker) => ({ ...marker, text: words(marker, sessions) }));
+
+function words(
+  { kind, text, session_id: id }: Schemas['Marker'],
+  sessions: readonly Session[],
+): string {
+  const client = sessions.find((session) => session.id === id)?.client || (id ?? '');
+  switch (kind) {
+    case 'idr':
+      return m.marker_idr();
+    case 'bitrate':
+      return m.marker_bitrate({ change: text });
+    case 'join':
+      return m.marker_join({ client });
+    case 'leave':
+      return m.marker_leave({ client });
+    case 'loss_burst':
+      // It begins with their number.
+      return m.marker_loss_burst({ packets: count(Number.parseInt(text, 10)) });
+    case 'operator':
+      return text || m.marker();
+  }
+}
