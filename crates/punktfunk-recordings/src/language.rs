@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A language. Names of stages, series and settings are the same in all of them where they are names of the API.
+/// A language. What is a name in the API, such as a stage, is the same in all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Language {
     /// English.

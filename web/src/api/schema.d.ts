@@ -3133,8 +3133,8 @@ export interface operations {
                 from_ms?: number;
                 /** @description Only windows that end until then, ms since its start. */
                 to_ms?: number;
-                /** @description Its language. */
-                language?: ("en" | "de") & Record<string, never>;
+                /** @description Its language; English if nothing is said. */
+                language?: "en" | "de";
             };
             header?: never;
             path?: never;
@@ -3597,8 +3597,8 @@ export interface operations {
     stats_recording_report: {
         parameters: {
             query?: {
-                /** @description Its language. */
-                language?: ("en" | "de") & Record<string, never>;
+                /** @description Its language; English if nothing is said. */
+                language?: "en" | "de";
             };
             header?: never;
             path: {

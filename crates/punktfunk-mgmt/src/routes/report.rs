@@ -21,9 +21,9 @@ const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ReportParams {
-    /// Its language.
+    /// Its language; English if nothing is said.
     #[serde(default)]
-    #[param(inline, default = "en")]
+    #[param(inline)]
     language: Language,
 }
 
@@ -44,9 +44,9 @@ pub(super) struct CompareReportParams {
     /// Only windows that end until then, ms since its start.
     #[param(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
     to_ms: Option<u64>,
-    /// Its language.
+    /// Its language; English if nothing is said.
     #[serde(default)]
-    #[param(inline, default = "en")]
+    #[param(inline)]
     language: Language,
 }
 
