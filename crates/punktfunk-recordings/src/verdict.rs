@@ -140,11 +140,12 @@ pub struct MissingCount {
 }
 
 impl Verdict {
-    /// The sentence in a language; `text` is the English one.
+    /// The sentence in a language; `text` is the English one, and all there is if an earlier host did not save what decided.
     pub fn sentence(&self, language: Language) -> String {
+        let decided = self.kind != VerdictKind::Stage || self.criterion.is_some();
         match language {
-            Language::English => self.text.clone(),
-            Language::German => sentence::write(self, language),
+            Language::German if decided => sentence::write(self, language),
+            _ => self.text.clone(),
         }
     }
 

@@ -60,6 +60,12 @@ test('a stage is named with the figure that put it at fault', () => {
   );
 });
 
+test('a verdict that an earlier host saved keeps its words', () => {
+  expect(told({ stage: 'send', text: '`send` could not keep up.' })).toBe(
+    'send could not keep up.',
+  );
+});
+
 test('where no stage is at fault, what is', () => {
   expect(told({ kind: 'not_enough_data' }, { frames: 1 })).toBe(
     'Too few frames were measured for a verdict: 1.',

@@ -65,7 +65,12 @@ const part = (some: number | null | undefined, all: number) =>
   some == null || all === 0 ? null : some / all;
 
 /** The verdict in a sentence, with its evidence. */
-export const sentence = (verdict: Schemas['Verdict']) => `${clauses(verdict).join('; ')}.`;
+export function sentence(verdict: Schemas['Verdict']): string {
+  // An earlier host saved it, and does not say what decided: its own words are right at least.
+  if (verdict.kind === 'stage' && verdict.criterion == null)
+    return verdict.text.replaceAll('`', '');
+  return `${clauses(verdict).join('; ')}.`;
+}
 
 function clauses({ kind, stage, criterion, evidence }: Schemas['Verdict']): string[] {
   switch (kind) {

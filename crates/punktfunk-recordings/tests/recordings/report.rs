@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use punktfunk_recordings::compare::{Comparison, compare};
 use punktfunk_recordings::verdict::{Evidence, MissingCount, judge};
-use punktfunk_recordings::{Capture, Language, LateCount, Marker, MarkerKind, Source, report};
+use punktfunk_recordings::{Capture, Language, LateCount, Marker, MarkerKind, Source, Verdict, VerdictKind, report};
 
 use crate::fixture::{LOCAL, QUICK, capture, meta, run, session};
 
@@ -141,6 +141,9 @@ fn every_verdict_is_told_in_german() {
         let verdict = judge(evidence);
         assert_eq!(verdict.sentence(Language::German), sentence);
         assert_eq!(verdict.sentence(Language::English), verdict.text);
+        let saved_by_an_earlier_host = Verdict { criterion: None, ..verdict.clone() };
+        let german = saved_by_an_earlier_host.sentence(Language::German);
+        assert_eq!(german, if verdict.kind == VerdictKind::Stage { verdict.text.as_str() } else { sentence });
     }
 }
 
