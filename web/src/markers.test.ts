@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 
 import type { Schemas } from '@/api/client';
-import { overwriteGetLocale } from '@/paraglide/runtime.js';
+import { getLocale, overwriteGetLocale } from '@/paraglide/runtime.js';
 import { worded } from './markers';
 
 const marker = (kind: Schemas['Marker']['kind'], text: string, session: string | null = 's1') => ({
@@ -19,11 +19,11 @@ const markers = [
   marker('operator', 'here <b>', null),
   marker('operator', '', null),
 ];
-const said = () =>
-  worded(markers, [
-    { id: 's1', client: 'Deck' },
-    { id: 's2', client: '' },
-  ]).map(({ text }) => text);
+const sessions = [
+  { id: 's1', client: 'Deck' },
+  { id: 's2', client: '' },
+];
+const said = () => worded(markers, sessions, getLocale()).map(({ text }) => text);
 
 beforeEach(() => overwriteGetLocale(() => 'en'));
 

@@ -30,6 +30,10 @@ export function PerformancePage() {
   const { status, samples, markers } = useLive();
   const sessions = useSessions();
   const locale = useLocale();
+  const told = useMemo(
+    () => worded(markers, sessions.data ?? [], locale),
+    [markers, sessions.data, locale],
+  );
 
   const ids = useMemo(
     () => [
@@ -114,7 +118,7 @@ export function PerformancePage() {
             key={locale}
             samples={own}
             budgetUs={info?.latency_target_us}
-            markers={worded(markers, sessions.data ?? [])}
+            markers={told}
             statistic={stat}
             onStatistic={(next) =>
               void navigate({ search: (now) => ({ ...now, stat: next }), replace: true })

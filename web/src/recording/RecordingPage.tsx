@@ -6,6 +6,7 @@ import { useMemo } from 'react';
 
 import type { Schemas } from '@/api/client';
 import { recordingQuery, summaryQuery } from '@/api/queries';
+import { useLocale } from '@/app/preferences';
 import { spanOf, STAY, withSpan } from '@/app/span';
 import { RunGraphs } from '@/capture/RunGraphs';
 import { stageNames } from '@/capture/graphs';
@@ -56,14 +57,11 @@ function Recording({ capture }: { capture: Schemas['Capture'] }) {
     () => capture.samples.filter((sample) => sample.session_id === chosen),
     [capture, chosen],
   );
-  const markers = useMemo(
-    () =>
-      worded(
-        capture.markers.filter(({ session_id: of }) => of == null || of === chosen),
-        meta.sessions,
-      ),
-    [capture, meta, chosen],
-  );
+  const locale = useLocale();
+  const markers = useMemo(() => {
+    const own = capture.markers.filter(({ session_id: of }) => of == null || of === chosen);
+    return worded(own, meta.sessions, locale);
+  }, [capture, meta, chosen, locale]);
   const { from, to } = search;
   const span = useMemo(() => spanOf({ from, to }), [from, to]);
   const range = useQuery({
