@@ -34,16 +34,18 @@ export async function resume(): Promise<boolean> {
   }
 }
 
-export async function signInByLink(token: string): Promise<void> {
-  await keep(api.POST('/api/v1/auth/session', { body: { one_time_token: token } }));
+async function signIn(by: {
+  body?: Schemas['SignInRequest'];
+  headers?: { authorization: string };
+}): Promise<void> {
+  await keep(api.POST('/api/v1/auth/session', by));
   others.postMessage(null);
 }
 
-export async function signInByToken(token: string): Promise<void> {
-  const headers = { authorization: `Bearer ${token.trim()}` };
-  await keep(api.POST('/api/v1/auth/session', { headers }));
-  others.postMessage(null);
-}
+export const signInByLink = (token: string) => signIn({ body: { one_time_token: token } });
+
+export const signInByToken = (token: string) =>
+  signIn({ headers: { authorization: `Bearer ${token.trim()}` } });
 
 export async function signOut(): Promise<void> {
   await api.DELETE('/api/v1/auth/session');

@@ -61,7 +61,8 @@ export function hint({ kind, stage }: Brief): string {
   }
 }
 
-const part = (some: number | null | undefined, all: number) =>
+/** A share of 0–1; `null` if it is not known, or of nothing. */
+export const part = (some: number | null | undefined, all: number) =>
   some == null || all === 0 ? null : some / all;
 
 /** The verdict in a sentence, with its evidence. */

@@ -2,14 +2,11 @@
 import { Lightbulb } from 'lucide-react';
 
 import type { Schemas } from '@/api/client';
-import { hint, sentence, short, TONE } from '@/capture/verdict';
+import { hint, part, sentence, short, TONE } from '@/capture/verdict';
 import { m } from '@/paraglide/messages.js';
 import { Badge, Button, Stat } from '@/ui/controls';
 import { clockTenths, count, fps, ms, percent } from '@/units';
 import type { Span } from '@/chart/types';
-
-const part = (some: number | null | undefined, all: number) =>
-  some == null || all === 0 ? null : some / all;
 
 export function VerdictCard({
   verdict,

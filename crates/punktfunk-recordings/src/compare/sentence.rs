@@ -52,8 +52,9 @@ pub(super) fn write(
             };
         }
         ComparisonOutcome::NoChange => {
-            let none = ("No change: every difference is noise.", "Keine Änderung: Jeder Unterschied ist Rauschen.");
-            return language.of(none.0, none.1).to_owned();
+            let none =
+                language.of("No change: every difference is noise.", "Keine Änderung: Jeder Unterschied ist Rauschen.");
+            return none.to_owned();
         }
         ComparisonOutcome::Better => language.of("Better", "Besser"),
         ComparisonOutcome::Worse => language.of("Worse", "Schlechter"),

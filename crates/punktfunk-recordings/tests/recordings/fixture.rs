@@ -1,5 +1,6 @@
 //! Sessions and samples as a collector would hand them over, made from frame durations.
 
+use punktfunk_recordings::verdict::{Evidence, MissingCount};
 use punktfunk_recordings::{
     Capture, CaptureMeta, HostMeta, LateCount, Provenance, RecordingId, SessionMeta, Source, SparseHistogram,
     StageMeta, StageStats, StatsSample,
@@ -120,4 +121,28 @@ pub const LOCAL: Provenance =
 /// A recording of `seconds` quiet seconds.
 pub fn capture(id: &str, seconds: u64) -> Capture {
     Capture::assemble(meta(id), run("s1", seconds, |_| QUICK), Vec::new(), LOCAL, Vec::new())
+}
+
+/// The evidence of ten quiet seconds.
+pub fn quiet() -> Evidence {
+    Evidence {
+        frames: 600,
+        target_us: Some(33_300.0),
+        granted_frames: 600,
+        granted_fps: Some(60.0),
+        fps: 60.0,
+        packets_sent: 12_000,
+        packets_lost: Some(0),
+        ..Evidence::default()
+    }
+}
+
+/// Late frames by stage.
+pub fn late(counts: &[(&str, u64)]) -> Vec<LateCount> {
+    counts.iter().map(|(stage, count)| LateCount { stage: (*stage).to_owned(), count: *count }).collect()
+}
+
+/// Frames that one stage kept from being sent, or the source.
+pub fn missing(stage: Option<&str>, frames: u64) -> Vec<MissingCount> {
+    vec![MissingCount { stage: stage.map(str::to_owned), frames }]
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use punktfunk_recordings::compare::{Comparison, compare};
-use punktfunk_recordings::verdict::{Evidence, MissingCount, judge};
-use punktfunk_recordings::{Capture, Language, LateCount, Marker, MarkerKind, Source, Verdict, VerdictKind, report};
+use punktfunk_recordings::verdict::{Evidence, judge};
+use punktfunk_recordings::{Capture, Language, Marker, MarkerKind, Source, Verdict, VerdictKind, report};
 
-use crate::fixture::{LOCAL, QUICK, capture, meta, run, session};
+use crate::fixture::{LOCAL, QUICK, capture, late, meta, missing, quiet, run, session};
 
 /// What is the same in both: fields and stages of the API, units, figures, programs, what the fixture calls things, and words
 /// that both languages have.
@@ -101,39 +101,27 @@ fn a_german_report_of_a_comparison_is_german() {
 
 #[test]
 fn every_verdict_is_told_in_german() {
-    let counts = |stage: &str, count| vec![LateCount { stage: stage.to_owned(), count }];
-    let quiet = Evidence {
-        frames: 600,
-        target_us: Some(33_300.0),
-        granted_frames: 600,
-        granted_fps: Some(60.0),
-        fps: 60.0,
-        packets_sent: 12_000,
-        packets_lost: Some(0),
-        ..Evidence::default()
-    };
-    let missing = |stage: Option<&str>, frames| vec![MissingCount { stage: stage.map(str::to_owned), frames }];
     let cases = [
-        (Evidence { frames: 1, ..quiet.clone() }, "Zu wenige Bilder wurden gemessen: 1; ein Urteil braucht 30."),
-        (quiet.clone(), "Der Host hielt mit: Kein Bild kam spät (über 33,3 ms von der Aufnahme bis zum Netz)."),
+        (Evidence { frames: 1, ..quiet() }, "Zu wenige Bilder wurden gemessen: 1; ein Urteil braucht 30."),
+        (quiet(), "Der Host hielt mit: Kein Bild kam spät (über 33,3 ms von der Aufnahme bis zum Netz)."),
         (
-            Evidence { late: 60, late_by_stage: counts("encode", 45), target_us: None, ..quiet.clone() },
+            Evidence { late: 60, late_by_stage: late(&[("encode", 45)]), target_us: None, ..quiet() },
             "10 % der Bilder kamen spät (über dem Budget ihrer Sitzung von der Aufnahme bis zum Netz); `encode` ist schuld an 75 % davon.",
         ),
         (
-            Evidence { late: 60, late_by_stage: counts("none", 60), ..quiet.clone() },
+            Evidence { late: 60, late_by_stage: late(&[("none", 60)]), ..quiet() },
             "10 % der Bilder kamen spät (über 33,3 ms von der Aufnahme bis zum Netz); keine einzelne Stufe sticht dabei heraus.",
         ),
         (
-            Evidence { missing: missing(Some("queue"), 15), ..quiet.clone() },
+            Evidence { missing: missing(Some("queue"), 15), ..quiet() },
             "Die Übergabe zwischen den Stufen (`queue`) kam nicht mit: 2,5 % der Bilder für 60 fps wurden nie gesendet, weil neuere sie ersetzten, während sie warteten.",
         ),
         (
-            Evidence { packets_lost: Some(360), fec_recovered: Some(290), ..quiet.clone() },
+            Evidence { packets_lost: Some(360), fec_recovered: Some(290), ..quiet() },
             "Der Host hielt mit, aber 3 % der Pakete erreichten den Client nicht; aus Parität wiederhergestellt: 290.",
         ),
         (
-            Evidence { fps: 31.5, missing: missing(None, 285), ..quiet },
+            Evidence { fps: 31.5, missing: missing(None, 285), ..quiet() },
             "Das Spiel oder der Desktop lieferte 31,5 neue Bilder in der Sekunde von gewährten 60; der Host hielt mit.",
         ),
     ];

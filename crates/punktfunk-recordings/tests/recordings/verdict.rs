@@ -1,32 +1,10 @@
 //! The rules of the verdict, each with a case on either side of its threshold.
 
 use proptest::prelude::*;
-use punktfunk_recordings::verdict::{Criterion, Evidence, MIN_FRAMES, MissingCount, judge};
-use punktfunk_recordings::{LateCount, Summary, Verdict, VerdictKind, summarize};
+use punktfunk_recordings::verdict::{Criterion, Evidence, MIN_FRAMES, judge};
+use punktfunk_recordings::{Summary, Verdict, VerdictKind, summarize};
 
-use crate::fixture::{QUICK, STAGES, TARGET_US, run, sample, session};
-
-/// Ten quiet seconds.
-fn quiet() -> Evidence {
-    Evidence {
-        frames: 600,
-        target_us: Some(33_300.0),
-        granted_frames: 600,
-        granted_fps: Some(60.0),
-        fps: 60.0,
-        packets_sent: 12_000,
-        packets_lost: Some(0),
-        ..Evidence::default()
-    }
-}
-
-fn late(counts: &[(&str, u64)]) -> Vec<LateCount> {
-    counts.iter().map(|(stage, count)| LateCount { stage: (*stage).to_owned(), count: *count }).collect()
-}
-
-fn missing(stage: Option<&str>, frames: u64) -> Vec<MissingCount> {
-    vec![MissingCount { stage: stage.map(str::to_owned), frames }]
-}
+use crate::fixture::{QUICK, STAGES, TARGET_US, late, missing, quiet, run, sample, session};
 
 fn outcome(verdict: &Verdict) -> (VerdictKind, Option<&str>) {
     (verdict.kind, verdict.stage.as_deref())
